@@ -1,0 +1,1 @@
+"""The technologies: one folder each, every class a technology and a port."""

@@ -1,0 +1,1 @@
+"""The drivers, and the one place that knows every object."""

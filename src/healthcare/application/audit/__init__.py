@@ -1,0 +1,1 @@
+"""Use cases: who did what to whose data."""

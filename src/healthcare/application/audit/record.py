@@ -1,0 +1,71 @@
+"""Turning events into audit entries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable, UnitOfWork
+from healthcare.domain.audit.model import Entry
+from healthcare.domain.kernel import Actor, Event, EventId
+from healthcare.domain.policy import Action, permit
+
+MOST_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvents:
+    """Each event leaves the outbox in the transaction that keeps its entry: it is recorded exactly once."""
+
+    action: ClassVar = Action.RECORD_EVENTS
+    begin: Begin
+
+    async def __call__(self, *, actor: Actor, most: int = MOST_AT_ONCE) -> int:
+        """Record the oldest events, and return how many; 0 means that none is waiting.
+
+        Where one event spoils the transaction of all, each gets its own, and only the bad one is put back.
+        """
+        permit(self.action, actor)
+        try:
+            return await self._record(most)
+        except (Unavailable, OutcomeUnknown):
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with an event must not hold up the others
+            return sum([await self._record_one() for _ in range(most)])
+
+    async def _record(self, most: int) -> int:
+        async with self.begin() as uow:
+            waiting = await uow.outbox.lock(most)
+            await self._move(uow, waiting)
+        return len(waiting)
+
+    async def _record_one(self) -> int:
+        waiting: Sequence[EventId] = ()
+        try:
+            async with self.begin() as uow:
+                waiting = await uow.outbox.lock(1)
+                await self._move(uow, waiting)
+        except (Unavailable, OutcomeUnknown):
+            raise
+        except Exception as reason:
+            if not waiting:
+                raise
+            async with self.begin() as uow:
+                await uow.outbox.failed(waiting[0], repr(reason))
+        return len(waiting)
+
+    async def _move(self, uow: UnitOfWork, waiting: Sequence[EventId]) -> None:
+        events = await uow.outbox.take(waiting)
+        await uow.entries.add([entry_of(event) for event in events])
+
+
+def entry_of(event: Event) -> Entry:
+    """Write the event down as an audit entry."""
+    return Entry(
+        id=event.id,
+        at=event.at,
+        actor=event.actor,
+        kind=event.kind,
+        subject=event.subject,
+        outcome=event.outcome,
+        request=event.request,
+    )

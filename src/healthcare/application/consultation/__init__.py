@@ -1,0 +1,1 @@
+"""Use cases: the care that an appointment leads to."""

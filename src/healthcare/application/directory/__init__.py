@@ -1,0 +1,1 @@
+"""Use cases: what doctors say of themselves."""

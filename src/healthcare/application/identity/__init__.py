@@ -1,0 +1,1 @@
+"""Use cases: who people are, how they sign in, and which role they have."""

@@ -1,0 +1,56 @@
+"""Signing in."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from healthcare.application.uow import Begin
+from healthcare.domain.identity.errors import SignInFailed
+from healthcare.domain.identity.model import Account, Email, User
+from healthcare.domain.identity.ports import Passwords, Tokens
+from healthcare.domain.kernel import Actor, EventKind, Happened
+from healthcare.domain.policy import Action, permit
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The proof that a user has signed in."""
+
+    user: User
+    token: str
+    lifetime: int
+    """Seconds for which the token is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """A wrong password and an unknown address get the same answer in the same time."""
+
+    action: ClassVar = Action.LOG_IN
+    begin: Begin
+    passwords: Passwords
+    tokens: Tokens
+    happened: Happened
+
+    async def __call__(self, *, actor: Actor, email: Email, password: str) -> SignedIn:
+        """Check the password, with no transaction open meanwhile: hashing takes longer than all the rest."""
+        permit(self.action, actor)
+        async with self.begin() as uow:
+            account = await uow.users.account(email)
+        right = await self.passwords.verify(password, account.password_hash if account else None)
+        if account is None or not right:
+            await self._refuse(actor, account)
+            raise SignInFailed
+        user = account.user
+        outdated = self.passwords.is_outdated(account.password_hash)
+        renewed = await self.passwords.hash(password) if outdated else None
+        async with self.begin() as uow:
+            if renewed:
+                await uow.users.set_password_hash(user.id, renewed)
+            await uow.outbox.add(self.happened(EventKind.SIGN_IN_SUCCEEDED, actor, user.id, by=user.id))
+        token = self.tokens.issue(user.id, now=self.happened.clock.now())
+        return SignedIn(user, token, self.tokens.lifetime)
+
+    async def _refuse(self, actor: Actor, account: Account | None) -> None:
+        async with self.begin() as uow:
+            subject = account.user.id if account else None
+            await uow.outbox.add(self.happened(EventKind.SIGN_IN_FAILED, actor, subject))

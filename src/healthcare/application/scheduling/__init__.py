@@ -1,0 +1,1 @@
+"""Use cases: free time, and who has claimed it."""

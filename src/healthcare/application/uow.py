@@ -1,0 +1,122 @@
+"""The transaction boundary: what a use case can reach, when it is kept, and the two ways in which it can fail."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
+
+from healthcare.domain.audit.ports import Entries
+from healthcare.domain.consultation.ports import Consultations, Prescriptions
+from healthcare.domain.directory.ports import Profiles
+from healthcare.domain.identity.ports import Users
+from healthcare.domain.kernel import AccessRefused, Event, EventId, EventKind, Happened
+from healthcare.domain.scheduling.ports import Appointments, Bookings, Slots
+
+
+class Unavailable(Exception):
+    """Nothing happened, because something that is needed did not answer; ask again in a moment."""
+
+    code: ClassVar[str] = "unavailable"
+
+
+class Busy(Unavailable):
+    """Nothing happened, because too many want the same at once; ask again in a moment."""
+
+    code = "busy"
+
+
+class OutcomeUnknown(Exception):
+    """The answer to a commit was lost; ask again with the same key to learn what happened."""
+
+    code: ClassVar[str] = "outcome-unknown"
+
+
+class Outbox(Protocol):
+    """The record of what happened, from which effects elsewhere are made."""
+
+    @property
+    def filled(self) -> bool:
+        """Whether this unit of work has put something in."""
+        ...
+
+    async def add(self, *events: Event) -> None:
+        """Put events in; they become visible to others when the unit of work commits."""
+        ...
+
+    async def lock(self, most: int) -> Sequence[EventId]:
+        """Reserve the oldest events that nobody else has reserved; those that failed before come last."""
+        ...
+
+    async def take(self, reserved: Sequence[EventId]) -> Sequence[Event]:
+        """Take out the events, which the caller has reserved."""
+        ...
+
+    async def failed(self, event: EventId, reason: str) -> None:
+        """Remember that an event could not be taken out; after the fifth time it is a dead letter."""
+        ...
+
+
+MOST_TRIES: Final = 5
+
+
+class UnitOfWork(Protocol):
+    """Leaving the block commits everything; raising out of it commits nothing."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def profiles(self) -> Profiles: ...
+    @property
+    def slots(self) -> Slots: ...
+    @property
+    def bookings(self) -> Bookings: ...
+    @property
+    def appointments(self) -> Appointments: ...
+    @property
+    def consultations(self) -> Consultations: ...
+    @property
+    def prescriptions(self) -> Prescriptions: ...
+    @property
+    def entries(self) -> Entries: ...
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+"""Begins a unit of work.
+
+Raises:
+    Unavailable: nothing happened.
+    OutcomeUnknown: the commit was sent, and no answer came.
+"""
+
+
+class Bell(Protocol):
+    """Wakes the workers, so that they need not wait for their next look at the outbox."""
+
+    def ring(self) -> None:
+        """Say that there is something to do. It never fails and never waits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """The `Begin` that use cases are given: it records whom they turn away, and wakes the workers."""
+
+    database: Begin
+    bell: Bell
+    happened: Happened
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[UnitOfWork]:
+        """Begin a unit of work."""
+        try:
+            async with self.database() as uow:
+                yield uow
+        except AccessRefused as refused:
+            async with self.database() as record:
+                await record.outbox.add(self.happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
+            self.bell.ring()
+            raise
+        if uow.outbox.filled:
+            self.bell.ring()

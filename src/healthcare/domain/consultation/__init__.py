@@ -1,0 +1,1 @@
+"""The care that an appointment leads to."""

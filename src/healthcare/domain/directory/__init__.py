@@ -1,0 +1,1 @@
+"""What doctors say of themselves."""

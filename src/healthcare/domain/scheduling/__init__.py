@@ -1,0 +1,1 @@
+"""Free time, and who has claimed it."""

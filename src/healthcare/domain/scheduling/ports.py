@@ -1,0 +1,110 @@
+"""What the use cases of scheduling need from outside."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from healthcare.domain.kernel import AppointmentId, Page, Paging, SlotId, UserId
+from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Search, Slot, TimeRange, Touched
+
+
+class Slots(Protocol):
+    """The time that doctors offer."""
+
+    async def times(self, doctor: UserId, within: TimeRange) -> Sequence[TimeRange]:
+        """Return when the doctor's slots stand that overlap the range, withdrawn ones aside."""
+        ...
+
+    async def add(self, slots: Sequence[Slot]) -> None:
+        """Keep new slots.
+
+        Raises:
+            SlotsOverlap: the doctor has a slot at one of these times.
+        """
+        ...
+
+    async def move(self, doctor: UserId, specialty: str, *, now: datetime) -> None:
+        """Offer the doctor's slots that have not started under another specialty."""
+        ...
+
+    async def lock(self, slot: SlotId) -> Slot | None:
+        """Return the slot as nobody else can change it until the unit of work ends."""
+        ...
+
+    async def withdraw(self, slot: SlotId) -> None:
+        """Keep that the slot is no longer offered."""
+        ...
+
+    async def of(self, doctor: UserId, paging: Paging) -> Page[Slot]:
+        """Return the doctor's slots by start, withdrawn ones aside."""
+        ...
+
+    async def free(self, search: Search, *, now: datetime) -> Page[Slot]:
+        """Return the slots that can be booked, have not started and are searched for, by start."""
+        ...
+
+
+class Bookings(Protocol):
+    """The path from a wish to an appointment: lock, look, keep."""
+
+    async def lock(self, asked: Sequence[Booking]) -> Diary:
+        """Lock the slots, then queue the patients; only then look, and return what was seen."""
+        ...
+
+    async def keep(self, diary: Diary) -> None:
+        """Keep what the diary decided: appointments, receipts and events.
+
+        Raises:
+            SlotTaken: a slot has a live appointment that the look did not see.
+            PatientBusy: a patient has a live appointment that the look did not see.
+        """
+        ...
+
+    async def forget(self, *, before: datetime) -> int:
+        """Delete the receipts that are older, and return how many those were."""
+        ...
+
+
+class Appointments(Protocol):
+    """The claims on slots."""
+
+    async def get(self, appointment: AppointmentId) -> Appointment | None:
+        """Return the appointment."""
+        ...
+
+    async def lock(self, appointment: AppointmentId) -> Appointment | None:
+        """Return the appointment as nobody else can change it or claim its slot until the unit of work ends."""
+        ...
+
+    async def put(self, appointment: Appointment, *, reason: str | None = None) -> None:
+        """Keep a change, and the reason of the one who cancelled."""
+        ...
+
+    async def of(self, user: UserId, paging: Paging) -> Page[Appointment]:
+        """Return those in which the user is the patient or the doctor, by start."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer to a search as it goes out, and until when at most it may be given again."""
+
+    body: bytes
+    until: datetime | None
+    """The start of the first slot in it; None: no slot is in it."""
+
+
+class SearchCache(Protocol):
+    """Answers to searches, kept for as long as nothing they show has changed."""
+
+    async def answer(self, search: Search, make: Callable[[], Awaitable[Found]]) -> bytes:
+        """Return a kept answer that was true when this call began, or make one."""
+        ...
+
+    async def forget(self, touched: Collection[Touched]) -> None:
+        """Let no later call get an answer that was made before this one.
+
+        It never fails: where the cache cannot be reached, what it holds runs out within 5 seconds.
+        """
+        ...

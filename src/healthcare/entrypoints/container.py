@@ -1,0 +1,123 @@
+"""Every object of the system, wired in one place.
+
+Declarations only, and synchronous only: one awaitable provider would turn every dependant into a future. Pools are
+built closed; whoever drives the system opens them (`opened`).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from dependency_injector import containers, providers
+
+from healthcare.adapters.memory.bell import SilentBell
+from healthcare.adapters.memory.cache import MemorySearchCache
+from healthcare.adapters.memory.database import MemoryDatabase
+from healthcare.adapters.postgres.database import PostgresDatabase
+from healthcare.adapters.redis.cache import RedisSearchCache
+from healthcare.adapters.security.passwords import Argon2Passwords
+from healthcare.adapters.security.tokens import SignedTokens
+from healthcare.adapters.system import SystemClock, new_id
+from healthcare.adapters.taskiq.bell import TaskiqBell
+from healthcare.adapters.taskiq.broker import create_broker
+from healthcare.application.audit.record import RecordEvents
+from healthcare.application.audit.search import SearchAudit
+from healthcare.application.consultation.prescribe import IssuePrescription
+from healthcare.application.consultation.read_prescription import ReadPrescription
+from healthcare.application.consultation.start import StartConsultation
+from healthcare.application.directory.keep_profile import KeepProfile
+from healthcare.application.directory.list_specialties import ListSpecialties
+from healthcare.application.identity.change_role import ChangeRole
+from healthcare.application.identity.create_admin import CreateAdmin
+from healthcare.application.identity.log_in import LogIn
+from healthcare.application.identity.read_self import ReadSelf
+from healthcare.application.identity.register import RegisterPatient
+from healthcare.application.scheduling.book import BookAppointment, BookAppointments
+from healthcare.application.scheduling.cancel import CancelAppointment
+from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.application.scheduling.list_appointments import ListAppointments
+from healthcare.application.scheduling.list_slots import ListSlots
+from healthcare.application.scheduling.publish import PublishSlots
+from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.search import SearchSlots
+from healthcare.application.scheduling.take_back import TakeSlotBack
+from healthcare.application.uow import Transactions
+from healthcare.application.use_cases import UseCases
+from healthcare.domain.kernel import Happened
+
+
+class Container(containers.DeclarativeContainer):
+    """`backend` is `postgres`, or `memory` for the whole system in one process and nothing else."""
+
+    backend = providers.Object("postgres")
+    settings = providers.Dependency()
+
+    clock = providers.Singleton(SystemClock)
+    new_id = providers.Object(new_id)
+    happened = providers.Singleton(Happened, clock, new_id)
+
+    database = providers.Selector(
+        backend,
+        postgres=providers.Singleton(
+            PostgresDatabase, settings.provided.postgres, size=settings.provided.postgres_pool_size
+        ),
+        memory=providers.Singleton(MemoryDatabase),
+    )
+    cache = providers.Selector(
+        backend,
+        postgres=providers.Singleton(
+            RedisSearchCache,
+            host=settings.provided.redis_host,
+            port=settings.provided.redis_port,
+            clock=clock,
+        ),
+        memory=providers.Singleton(MemorySearchCache, clock=clock),
+    )
+    broker = providers.Singleton(
+        create_broker, host=settings.provided.queue_redis_host, port=settings.provided.queue_redis_port
+    )
+    bell = providers.Selector(
+        backend,
+        postgres=providers.Singleton(TaskiqBell, broker),
+        memory=providers.Singleton(SilentBell),
+    )
+    passwords = providers.Singleton(Argon2Passwords)
+    tokens = providers.Singleton(SignedTokens.from_file, settings.provided.signing_key_file, new_id=new_id)
+
+    begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
+
+    use_cases = providers.Singleton(
+        UseCases,
+        register_patient=providers.Singleton(RegisterPatient, begin, passwords, happened),
+        log_in=providers.Singleton(LogIn, begin, passwords, tokens, happened),
+        read_self=providers.Singleton(ReadSelf, begin),
+        change_role=providers.Singleton(ChangeRole, begin, cache, happened),
+        create_admin=providers.Singleton(CreateAdmin, begin, passwords, happened),
+        keep_profile=providers.Singleton(KeepProfile, begin, cache, clock),
+        list_specialties=providers.Singleton(ListSpecialties, begin),
+        publish_slots=providers.Singleton(PublishSlots, begin, cache, happened),
+        list_slots=providers.Singleton(ListSlots, begin),
+        take_slot_back=providers.Singleton(TakeSlotBack, begin, cache),
+        search_slots=providers.Singleton(SearchSlots, begin, cache, clock),
+        book_appointment=providers.Singleton(
+            BookAppointment, providers.Singleton(BookAppointments, begin, cache, happened)
+        ),
+        list_appointments=providers.Singleton(ListAppointments, begin),
+        read_appointment=providers.Singleton(ReadAppointment, begin),
+        cancel_appointment=providers.Singleton(CancelAppointment, begin, cache, happened),
+        forget_keys=providers.Singleton(ForgetKeys, begin, clock),
+        start_consultation=providers.Singleton(StartConsultation, begin, happened),
+        issue_prescription=providers.Singleton(IssuePrescription, begin, happened),
+        read_prescription=providers.Singleton(ReadPrescription, begin, happened),
+        record_events=providers.Singleton(RecordEvents, begin),
+        search_audit=providers.Singleton(SearchAudit, begin),
+    )
+
+
+@asynccontextmanager
+async def opened(container: Container) -> AsyncIterator[UseCases]:
+    """Open what connects to other processes, and close it in the opposite order."""
+    async with AsyncExitStack() as stack:
+        for resource in (container.database(), container.cache(), container.bell(), container.passwords()):
+            await resource.open()
+            stack.push_async_callback(resource.close)
+        yield container.use_cases()

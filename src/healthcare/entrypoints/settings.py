@@ -1,0 +1,78 @@
+"""The environment, read once into one frozen object."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class SettingsInvalid(Exception):
+    """A setting is missing or makes no sense."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator decides. There is no default for a secret."""
+
+    postgres_host: str = "127.0.0.1"
+    postgres_port: Port = 5432
+    postgres_user: str
+    postgres_password: str
+    postgres_db: str
+    postgres_pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Connections of one process."""
+    redis_host: str = "127.0.0.1"
+    redis_port: Port = 6379
+    """The cache: it may forget anything at any time."""
+    queue_redis_host: str = "127.0.0.1"
+    queue_redis_port: Port = 6379
+    """Wakes the workers; the record of what there is to do is in PostgreSQL."""
+    signing_key_file: Path
+    """Ed25519 private keys in PEM: the first signs access tokens, all of them verify."""
+    host: str = "127.0.0.1"
+    port: Port = 3000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def postgres(self) -> dict[str, str | int]:
+        """What libpq needs to connect."""
+        return {
+            "host": self.postgres_host,
+            "port": self.postgres_port,
+            "user": self.postgres_user,
+            "password": self.postgres_password,
+            "dbname": self.postgres_db,
+        }
+
+
+def names() -> frozenset[str]:
+    """Return the names of the environment variables that are read."""
+    return frozenset(field.name.upper() for field in fields(Settings))
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; `NAME_FILE` names a file that holds the value of `NAME`, as containers keep secrets.
+
+    Raises:
+        SettingsInvalid: says which setting is missing, unreadable or out of range.
+    """
+    found = {name.lower(): value for name in names() if (value := _value(name, environment)) is not UNSET}
+    try:
+        return convert(found, Settings, strict=False)
+    except ValidationError as error:
+        raise SettingsInvalid(f"the environment does not hold what is needed: {error}") from None
+
+
+def _value(name: str, environment: Mapping[str, str]) -> object:
+    if value := environment.get(name):
+        return value
+    if (file := environment.get(f"{name}_FILE")) and f"{name}_FILE" not in names():
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsInvalid(f"{name}_FILE cannot be read: {error}") from None
+    return UNSET
