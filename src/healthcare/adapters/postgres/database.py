@@ -1,0 +1,152 @@
+"""The pool of connections, and the beginning and the end of a transaction."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from psycopg import AsyncConnection, Error, OperationalError
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from healthcare.adapters.postgres.audit import PostgresEntries
+from healthcare.adapters.postgres.consultation import PostgresConsultations, PostgresPrescriptions
+from healthcare.adapters.postgres.directory import PostgresProfiles
+from healthcare.adapters.postgres.identity import PostgresUsers
+from healthcare.adapters.postgres.outbox import PostgresOutbox
+from healthcare.adapters.postgres.scheduling import PostgresAppointments, PostgresBookings, PostgresSlots
+from healthcare.adapters.postgres.session import Session, severed_at
+from healthcare.application.deadline import remaining
+from healthcare.application.uow import Busy, Unavailable, UnitOfWork
+
+LONGEST_TRANSACTION: Final = 3.0
+LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
+MOST_WAITING: Final = 256
+CONNECTION_LIFETIME: Final = 600.0
+"""Seconds; requests."""
+
+LIMITS: Final = {
+    "lock_timeout": "500ms",
+    "statement_timeout": "2s",
+    "idle_in_transaction_session_timeout": "2s",
+    "transaction_timeout": "3s",
+    # PostgreSQL would weigh a plan of its own for every short list of ids, and never stop doing so.
+    "plan_cache_mode": "force_generic_plan",
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUnitOfWork:
+    """Everything that one transaction can reach."""
+
+    users: PostgresUsers
+    profiles: PostgresProfiles
+    slots: PostgresSlots
+    bookings: PostgresBookings
+    appointments: PostgresAppointments
+    consultations: PostgresConsultations
+    prescriptions: PostgresPrescriptions
+    entries: PostgresEntries
+    outbox: PostgresOutbox
+
+    @classmethod
+    def on(cls, session: Session) -> "PostgresUnitOfWork":
+        """Let every repository use the same transaction."""
+        return cls(
+            users=PostgresUsers(session),
+            profiles=PostgresProfiles(session),
+            slots=PostgresSlots(session),
+            bookings=PostgresBookings(session),
+            appointments=PostgresAppointments(session),
+            consultations=PostgresConsultations(session),
+            prescriptions=PostgresPrescriptions(session),
+            entries=PostgresEntries(session),
+            outbox=PostgresOutbox(session),
+        )
+
+
+class PostgresDatabase:
+    """Hands out transactions that end in time, whatever the server does."""
+
+    def __init__(self, conninfo: Mapping[str, str | int], *, size: int) -> None:
+        """Build the pool closed: it may be opened only where an event loop runs."""
+        options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            make_conninfo("", **conninfo, connect_timeout=2, options=options, application_name="healthcare"),
+            kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0},
+            min_size=size,
+            max_size=size,
+            max_waiting=MOST_WAITING,
+            max_lifetime=CONNECTION_LIFETIME,
+            timeout=LONGEST_WAIT_FOR_A_CONNECTION,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; a server that is away is tried again until it is there."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def check(self) -> None:
+        """Raise Unavailable unless PostgreSQL answers."""
+        async with self._transaction() as session:
+            await session.read("SELECT 1")
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """Begin a unit of work; see `healthcare.application.uow.Begin`."""
+        async with self._transaction() as session:
+            yield PostgresUnitOfWork.on(session)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Session]:
+        end = monotonic() + remaining(LONGEST_TRANSACTION)
+        connection = await self._begun(end)
+        session = Session(connection)
+        try:
+            with severed_at(end, connection):
+                try:
+                    yield session
+                    if session.changed:
+                        await session.commit()
+                finally:
+                    await self._end(connection)
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _begun(self, end: float) -> AsyncConnection[DictRow]:
+        """Return a connection in a new transaction. One that broke while it was idle is found out here."""
+        while (left := end - monotonic()) > 0:
+            try:
+                connection = await self._pool.getconn(min(left, LONGEST_WAIT_FOR_A_CONNECTION))
+            except TooManyRequests:
+                raise Busy("too many wait for a connection to PostgreSQL") from None
+            except PoolTimeout:
+                break
+            try:
+                with severed_at(end, connection):
+                    await connection.execute("BEGIN")
+            except OperationalError:
+                await self._pool.putconn(connection)
+            except BaseException:
+                await connection.close()
+                await self._pool.putconn(connection)
+                raise
+            else:
+                return connection
+        raise Unavailable("no connection to PostgreSQL was had in time")
+
+    async def _end(self, connection: AsyncConnection[DictRow]) -> None:
+        """Roll back what was not committed; a connection that cannot is closed, which does the same."""
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            try:
+                await connection.execute("ROLLBACK")
+            except Error:
+                await connection.close()

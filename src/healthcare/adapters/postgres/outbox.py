@@ -1,0 +1,70 @@
+"""The outbox, in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from healthcare.adapters.postgres.session import Session
+from healthcare.application.uow import MOST_TRIES
+from healthcare.domain.kernel import Event, EventId, EventKind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOutbox:
+    """The record of what happened, from which effects elsewhere are made."""
+
+    session: Session
+
+    @property
+    def filled(self) -> bool:
+        """Whether this transaction has put something in."""
+        return self.session.announced
+
+    async def add(self, *events: Event) -> None:
+        """Put events in."""
+        self.session.announced = True
+        for event in events:
+            await self.session.write(
+                """
+                INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)
+                VALUES (%s, %s, %s, %s, %s, %s, %s)
+                """,
+                [event.id, event.kind, event.at, event.actor, event.subject, event.outcome, event.request],
+            )
+
+    async def lock(self, most: int) -> Sequence[EventId]:
+        """Reserve the oldest events that nobody else has reserved.
+
+        Never those behind the last one seen: numbers do not commit in order, and an event would be left behind.
+        """
+        rows = await self.session.read(
+            "SELECT id FROM outbox ORDER BY tries, position LIMIT %s FOR UPDATE SKIP LOCKED", [most]
+        )
+        return [row["id"] for row in rows]
+
+    async def take(self, reserved: Sequence[EventId]) -> Sequence[Event]:
+        """Take out the events, which the caller has reserved."""
+        rows = await self.session.write("DELETE FROM outbox WHERE id = ANY(%s) RETURNING *", [list(reserved)])
+        return [
+            Event(
+                id=row["id"],
+                kind=EventKind(row["kind"]),
+                at=row["at"],
+                actor=row["actor_id"],
+                subject=row["subject_id"],
+                outcome=Outcome(row["outcome"]),
+                request=row["request_id"],
+            )
+            for row in rows
+        ]
+
+    async def failed(self, event: EventId, reason: str) -> None:
+        """Remember that an event could not be taken out; after the fifth time it is a dead letter."""
+        await self.session.write("UPDATE outbox SET tries = tries + 1 WHERE id = %s", [event])
+        await self.session.write(
+            """
+            WITH dead AS (DELETE FROM outbox WHERE id = %s AND tries >= %s RETURNING *)
+            INSERT INTO dead_letters (id, kind, at, actor_id, subject_id, outcome, request_id, reason)
+            SELECT id, kind, at, actor_id, subject_id, outcome, request_id, %s FROM dead
+            """,
+            [event, MOST_TRIES, reason],
+        )

@@ -1,0 +1,92 @@
+"""One transaction on one connection."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Final
+
+from psycopg import AsyncConnection, Error
+from psycopg.errors import Diagnostic
+from psycopg.rows import DictRow
+
+from healthcare.adapters.postgres.refusals import meaning
+from healthcare.application.uow import OutcomeUnknown, Unavailable
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+WARNING: Final = "01000"
+NO_ANSWER: Final = ("08", "25P04", "57")
+"""Classes of errors after which it is open whether a commit was kept: the connection or the server ended."""
+
+
+class Session:
+    """Runs statements, and remembers what commit and the caller must know."""
+
+    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+        """Take a connection in a transaction that nobody else uses."""
+        self._connection = connection
+        self.changed = False
+        """Whether anything was written: what was only read needs no commit."""
+        self.announced = False
+        """Whether an event was put into the outbox."""
+
+    async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
+        """Run a statement that changes nothing, though it may lock; return its rows."""
+        try:
+            cursor = await self._connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
+        except Error as error:
+            raise meaning(error) from error
+
+    async def write(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
+        """Run a statement that changes something; return the rows that it returns."""
+        self.changed = True
+        return await self.read(statement, parameters)
+
+    async def commit(self) -> None:
+        """Keep what was written.
+
+        Raises:
+            OutcomeUnknown: nobody can tell whether it is kept, or kept only until the next failover: PostgreSQL warns
+                when it stops waiting for its standby, and calls the commit a success all the same.
+            Unavailable: PostgreSQL refused, and nothing is kept.
+        """
+        warned = False
+
+        def notice(diagnostic: Diagnostic) -> None:
+            nonlocal warned
+            warned = warned or diagnostic.sqlstate == WARNING
+
+        self._connection.add_notice_handler(notice)
+        try:
+            await self._connection.execute("COMMIT")
+        except Error as error:
+            if error.sqlstate is None or error.sqlstate.startswith(NO_ANSWER):
+                raise OutcomeUnknown("the commit was not answered") from error
+            raise Unavailable(f"the commit was refused: {error.sqlstate}") from error
+        finally:
+            self._connection.remove_notice_handler(notice)
+        if warned:
+            raise OutcomeUnknown("the standby has not confirmed the commit")
+
+
+@contextmanager
+def severed_at(end: float, connection: AsyncConnection[DictRow]) -> Iterator[None]:
+    """Cut the connection at `end` (of `time.monotonic`): whoever waits on it then gets an error at once.
+
+    To cancel the waiting task instead would take up to ten seconds more, in which psycopg asks a server that does not
+    answer to cancel, and waits for it.
+    """
+
+    def sever() -> None:
+        if not connection.closed:
+            with socket.socket(fileno=socket.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(end - monotonic(), sever)
+    try:
+        yield
+    finally:
+        timer.cancel()
