@@ -10,80 +10,66 @@ import pwd
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any
+from typing import TypedDict
 
 from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
-from healthcare.adapters.embedded.programs import (
-    POSTGRES_BIN,
-    REDIS_BIN,
-    chosen,
-    postgres_install,
-    valkey_program,
-)
 
 UNPRIVILEGED = "nobody"  # the one such account that every system has
 ELSEWHERE = Path("/var/lib/healthcare-embedded")  # root's alone to write, and never swept like /var/tmp
-NOTE = "data-folder"
 GRACE = 15.0  # seconds for servers whose guard was killed to end by themselves
+
+
+class RunAs(TypedDict, total=False):
+    """The arguments that make `subprocess` run a program as another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A folder that the servers can enter, held by this process."""
+    """A folder that the servers can enter, held by this process for as long as any of them runs."""
 
     folder: Path
     user: pwd.struct_passwd | None
     lock: int
 
-    def subfolder(self, name: str) -> Path:
+    def run_as(self) -> RunAs:
+        """As whom the servers run: nobody instead of root, and otherwise whoever starts them."""
+        if self.user is None:
+            return {}
+        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+
+    def private_folder(self, name: str) -> Path:
         """A folder inside that belongs to the servers' user alone."""
         folder = self.folder / name
         folder.mkdir(mode=0o700, exist_ok=True)
         self.hand_over(folder)
         return folder
 
+    def private_file(self, name: str, text: str) -> Path:
+        """A new file inside that only the servers' user may read."""
+        file = self.folder / name
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+        self.hand_over(file)
+        return file
+
     def hand_over(self, path: Path) -> None:
         """Give what root has made to the servers' user."""
         if self.user is not None:
             os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
 
-    def as_user(self) -> dict[str, Any]:
-        """The arguments that make `subprocess` run a program as the servers' user."""
-        if self.user is None:
-            return {}
-        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
-
-    def postgres_bin(self) -> Path:
-        """The folder of PostgreSQL's programs, within reach of the servers' user."""
-        if folder := chosen(POSTGRES_BIN):
-            return folder
-        install = postgres_install()
-        if self.user is None or is_open(install):
-            return install / "bin"
-        # The programs find their libraries beside the package, so the wheel's layout is kept.
-        package = install.parent
-        shelf = emptied(self.folder / "postgres-programs")
-        link_tree(install, shelf / package.name / install.name)
-        libraries = package.with_name(f"{package.name}.libs")
-        if libraries.is_dir():
-            link_tree(libraries, shelf / libraries.name)
-        return shelf / package.name / install.name / "bin"
-
-    def valkey(self) -> Path:
-        """The server program of Valkey, within reach of the servers' user."""
-        if program := chosen(REDIS_BIN):
-            return program
-        program = valkey_program()
-        if self.user is None or is_open(program):
-            return program
-        shelf = emptied(self.folder / "valkey-programs")
-        link(program, shelf / program.name)
-        return shelf / program.name
+    def can_run(self, program: Path) -> bool:
+        """Whether the servers' user can reach a program where it is."""
+        return self.user is None or is_open(program)
 
 
 @contextmanager
@@ -92,7 +78,7 @@ def held(state: Path) -> Iterator[Home]:
 
     Raises:
         FolderInUse: another guard holds it, or servers of a killed guard still run.
-        ServersFailed: this user may not write there.
+        ServersFailed: the folder cannot be made or written.
     """
     state = state.resolve()
     try:
@@ -103,28 +89,26 @@ def held(state: Path) -> Iterator[Home]:
             # The servers inherit this second lock: it is free when the last of their processes is gone.
             still = f"Servers of an earlier run are still running in {folder}."
             with locked(folder / "servers.lock", grace=GRACE, otherwise=still) as lock:
-                yield Home(folder, user, lock.fileno())
-    except PermissionError as error:
-        message = f"This user may not use {error.filename or state}; it may belong to somebody else."
-        raise ServersFailed(message) from error
+                yield Home(folder, user, lock)
+    except OSError as error:
+        raise ServersFailed(f"Cannot use {error.filename or state}: {error.strerror}.") from error
 
 
 def discard(state: Path) -> None:
-    """Delete the folder and everything the servers have kept, wherever that is.
+    """Delete the folder and everything its servers have kept, wherever that is.
 
     Raises:
         FolderInUse: its servers are running.
     """
     state = state.resolve()
-    if not state.exists():
-        return
-    with held(state) as home:
-        shutil.rmtree(home.folder)
-    shutil.rmtree(state, ignore_errors=True)
+    if state.exists():
+        with held(state) as home:
+            shutil.rmtree(home.folder)
+        shutil.rmtree(state, ignore_errors=True)
 
 
 @contextmanager
-def locked(path: Path, *, grace: float, otherwise: str) -> Iterator[IO[str]]:
+def locked(path: Path, *, grace: float, otherwise: str) -> Iterator[int]:
     """Hold a file's lock; when it is not to be had within `grace` seconds, say so."""
     deadline = monotonic() + grace
     with path.open("a") as file:
@@ -137,17 +121,15 @@ def locked(path: Path, *, grace: float, otherwise: str) -> Iterator[IO[str]]:
                 sleep(0.02)
             else:
                 break
-        yield file
+        yield file.fileno()
 
 
 def elsewhere(state: Path) -> Path:
     """The folder that stands in for one which the servers' user cannot enter; a note in it says where."""
     folder = ELSEWHERE / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
-    note = state / NOTE
-    if not note.exists():
-        # The state folder was deleted since, and its data with it.
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+    note = state / "data-folder"
+    if not note.exists() and folder.exists():
+        shutil.rmtree(folder)  # the state folder was deleted since, and was meant to take its data along
     make(ELSEWHERE, 0o711)
     make(folder, 0o711)
     note.write_text(f"{folder}\n", encoding="utf-8")
@@ -164,30 +146,3 @@ def make(folder: Path, mode: int) -> None:
 def is_open(path: Path) -> bool:
     """Whether any user can reach this file or folder."""
     return all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
-
-
-def emptied(folder: Path) -> Path:
-    """An empty folder: programs are put there anew at each start, so they are those now installed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    folder.chmod(0o711)
-    return folder
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Make the files of a folder appear elsewhere, in folders that every user can enter."""
-    for folder, _, names in os.walk(source):
-        there = target / Path(folder).relative_to(source)
-        make(there, 0o755)
-        for name in names:
-            link(Path(folder) / name, there / name)
-    # The folders between were made by the way.
-    make_way(target)
-
-
-def link(source: Path, target: Path) -> None:
-    """Make a file appear elsewhere: by a hard link, or as a copy where the file system differs."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, target, follow_symlinks=False)
