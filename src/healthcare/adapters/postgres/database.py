@@ -132,7 +132,7 @@ class PostgresDatabase:
                 break
             try:
                 with severed_at(end, connection):
-                    await connection.execute("BEGIN")
+                    await connection.execute("BEGIN", prepare=False)
             except OperationalError:
                 await self._pool.putconn(connection)
             except BaseException:
@@ -147,6 +147,6 @@ class PostgresDatabase:
         """Roll back what was not committed; a connection that cannot is closed, which does the same."""
         if connection.info.transaction_status is not TransactionStatus.IDLE:
             try:
-                await connection.execute("ROLLBACK")
+                await connection.execute("ROLLBACK", prepare=False)
             except Error:
                 await connection.close()

@@ -61,7 +61,7 @@ class Session:
 
         self._connection.add_notice_handler(notice)
         try:
-            await self._connection.execute("COMMIT")
+            await self._connection.execute("COMMIT", prepare=False)
         except Error as error:
             if error.sqlstate is None or error.sqlstate.startswith(NO_ANSWER):
                 raise OutcomeUnknown("the commit was not answered") from error
