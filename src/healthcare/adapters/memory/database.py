@@ -1,0 +1,85 @@
+"""The beginning and the end of a transaction, in memory."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from healthcare.adapters.memory.audit import MemoryEntries
+from healthcare.adapters.memory.consultation import MemoryConsultations, MemoryPrescriptions
+from healthcare.adapters.memory.directory import MemoryProfiles
+from healthcare.adapters.memory.identity import MemoryUsers
+from healthcare.adapters.memory.outbox import MemoryOutbox
+from healthcare.adapters.memory.scheduling import MemoryAppointments, MemoryBookings, MemorySlots
+from healthcare.adapters.memory.tables import DeadLetter, Kept
+from healthcare.adapters.memory.transaction import Locks, Transaction
+from healthcare.application.uow import UnitOfWork
+from healthcare.domain.kernel import EventId
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUnitOfWork:
+    """Everything that one transaction can reach."""
+
+    users: MemoryUsers
+    profiles: MemoryProfiles
+    slots: MemorySlots
+    bookings: MemoryBookings
+    appointments: MemoryAppointments
+    consultations: MemoryConsultations
+    prescriptions: MemoryPrescriptions
+    entries: MemoryEntries
+    outbox: MemoryOutbox
+
+    @classmethod
+    def on(cls, tx: Transaction) -> "MemoryUnitOfWork":
+        """Let every repository use the same transaction."""
+        return cls(
+            users=MemoryUsers(tx),
+            profiles=MemoryProfiles(tx),
+            slots=MemorySlots(tx),
+            bookings=MemoryBookings(tx),
+            appointments=MemoryAppointments(tx),
+            consultations=MemoryConsultations(tx),
+            prescriptions=MemoryPrescriptions(tx),
+            entries=MemoryEntries(tx),
+            outbox=MemoryOutbox(tx),
+        )
+
+
+class MemoryDatabase:
+    """Keeps everything in dictionaries, and takes the locks that PostgreSQL would take.
+
+    What is kept are immutable objects, so a transaction is no more than what it wrote, read before what is committed.
+    Every port call gives way to other tasks, so that races happen here too.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._kept = Kept()
+        self._locks = Locks()
+
+    @property
+    def dead_letters(self) -> Mapping[EventId, DeadLetter]:
+        """The events that nobody could take out of the outbox."""
+        return MappingProxyType(self._kept.dead_letters)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """Begin a unit of work; see `healthcare.application.uow.Begin`."""
+        tx = Transaction(self._kept, self._locks)
+        try:
+            yield MemoryUnitOfWork.on(tx)
+            await tx.turn()
+            tx.commit()
+        finally:
+            tx.release()
+
+    async def open(self) -> None:
+        """There is nothing to connect to."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def check(self) -> None:
+        """Memory always answers."""
