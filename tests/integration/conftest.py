@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
 from redis import Redis
+from tests.integration.world import Conninfo, World
 
 from healthcare.adapters.embedded.servers import Servers, running
 from healthcare.adapters.postgres.migrate import migrate
-
-Conninfo = dict[str, str | int]
 
 TEMPLATE = "template_healthcare"
 numbers = count(1)
@@ -60,3 +60,9 @@ def conninfo_of(servers: Servers, database: str) -> Conninfo:
         "password": servers.postgres.password,
         "dbname": database,
     }
+
+
+@pytest.fixture
+def world(postgres: Conninfo, redis_address: tuple[str, int], tmp_path: Path) -> World:
+    """A clinic without people, and nothing running yet."""
+    return World(postgres, redis_address, tmp_path)

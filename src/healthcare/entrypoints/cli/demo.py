@@ -27,7 +27,7 @@ from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
 from healthcare.adapters.embedded.server import end_with_parent
 from healthcare.adapters.embedded.servers import Servers, running
 from healthcare.adapters.postgres.migrate import migrate
-from healthcare.adapters.security import tokens
+from healthcare.adapters.security import keys
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.cli import sample
 from healthcare.entrypoints.cli.operate import OPERATOR
@@ -108,7 +108,7 @@ def prepare(servers: Servers, folder: Path, port: int) -> dict[str, str]:
             admin.execute(f"CREATE DATABASE {DATABASE}")
     key = folder.resolve() / "signing-key.pem"
     if not key.exists():
-        tokens.create_key(key)
+        keys.create_key(key)
     environment = {
         "POSTGRES_HOST": servers.postgres.host,
         "POSTGRES_PORT": str(servers.postgres.port),

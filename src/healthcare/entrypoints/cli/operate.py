@@ -7,7 +7,7 @@ from pathlib import Path
 
 from healthcare.adapters.postgres.migrate import MigrationRefused
 from healthcare.adapters.postgres.migrate import migrate as apply_migrations
-from healthcare.adapters.security import tokens
+from healthcare.adapters.security import keys
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor
 from healthcare.entrypoints.container import Container, opened
@@ -32,7 +32,7 @@ def migrate(settings: Settings) -> None:
 def create_key(file: Path) -> None:
     """Make a key file, which nobody else can read."""
     try:
-        tokens.create_key(file)
+        keys.create_key(file)
     except OSError as reason:
         raise Refused(str(reason)) from reason
 

@@ -1,0 +1,46 @@
+"""A way to make contenders wait for one another, and to see that they do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+T = TypeVar("T")
+
+ALL_WAIT_WITHIN = 0.3
+"""Seconds; less than the lock_timeout of those who wait."""
+
+
+async def released_at_once(
+    watcher: AsyncConnection[tuple[object, ...]], slot: UUID, contenders: Sequence[Callable[[], Awaitable[T]]]
+) -> tuple[list[T | BaseException], int]:
+    """Hold the slot's row until the contenders queue for it, let them go, and return what came of them.
+
+    The second value is how many were seen waiting for a lock before the first could go on.
+    """
+    async with watcher.transaction():
+        await watcher.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot])
+        running = [asyncio.ensure_future(contend()) for contend in contenders]
+        waiting = await _count_waiting(watcher, len(contenders))
+    return await asyncio.gather(*running, return_exceptions=True), waiting
+
+
+async def _count_waiting(watcher: AsyncConnection[tuple[object, ...]], expected: int) -> int:
+    end = asyncio.get_running_loop().time() + ALL_WAIT_WITHIN
+    most = 0
+    while most < expected and asyncio.get_running_loop().time() < end:
+        cursor = await watcher.execute(
+            """
+            SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock' AND backend_type = 'client backend'
+            """
+        )
+        row = await cursor.fetchone()
+        assert row
+        assert isinstance(row[0], int)
+        most = max(most, row[0])
+        # What is seen of others is kept for a transaction unless one asks to see anew.
+        await watcher.execute("SELECT pg_stat_clear_snapshot()")
+    return most

@@ -1,0 +1,147 @@
+"""One key, one effect, one answer: however often it is sent, and whatever is lost on the way."""
+
+import asyncio
+import random
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import httpx
+from tests.integration.proxy import proxy_to
+from tests.integration.world import Api, World, tomorrow_at
+
+from healthcare.domain.kernel import UserId
+
+KEYS = 200
+TIMES = 10
+PATIENTS = 20
+
+
+async def book(client: httpx.AsyncClient, world: World, patient: UserId, slot: UUID, key: str) -> httpx.Response:
+    """Send one booking."""
+    return await client.post(
+        "/booking/slots/book",
+        json={"slot_id": str(slot)},
+        headers=world.headers(patient) | {"Idempotency-Key": key},
+    )
+
+
+def test_a_key_that_is_sent_ten_times_at_once_has_one_effect_and_one_answer(world: World) -> None:
+    """200 keys of 20 patients, in random order, to two API processes."""
+    patients = world.add_users("patient", PATIENTS)
+    (doctor,) = world.add_doctors(1)
+    slots = world.add_slots(doctor, [tomorrow_at(0) + place * timedelta(minutes=15) for place in range(KEYS)], 15)
+    wishes = [(patients[place % PATIENTS], slot, f"key-{place}") for place, slot in enumerate(slots)]
+
+    with world.apis(2) as apis:
+        answers = asyncio.run(send_all(world, apis, wishes))
+
+    for wish, responses in answers.items():
+        assert [one.status_code for one in responses] == [201] * TIMES, (wish, [one.text for one in responses])
+        assert len({one.content for one in responses}) == 1
+        assert len({one.headers["location"] for one in responses}) == 1
+        assert len({one.headers["x-request-id"] for one in responses}) == TIMES
+    assert world.ask("SELECT count(*), count(DISTINCT slot_id) FROM appointments") == [(KEYS, KEYS)]
+    assert world.ask("SELECT count(*), sum(replays) FROM idempotency_keys") == [(KEYS, KEYS * (TIMES - 1))]
+    assert world.ask("SELECT count(*) FROM outbox WHERE kind = 'appointment.booked'") == [(KEYS,)]
+
+
+async def send_all(
+    world: World, apis: list[Api], wishes: list[tuple[UserId, UUID, str]]
+) -> dict[tuple[UserId, UUID, str], list[httpx.Response]]:
+    clients = [httpx.AsyncClient(base_url=api.url, timeout=10) for api in apis]
+    at_once = asyncio.Semaphore(40)
+
+    async def send(number: int, wish: tuple[UserId, UUID, str]) -> httpx.Response:
+        async with at_once:
+            return await book(clients[number % len(clients)], world, *wish)
+
+    sendings = [(number, wish) for wish in wishes for number in range(TIMES)]
+    # Neighbours in this order run at once: blocks of wishes are mixed, so that most equal ones meet.
+    blocks = [sendings[start : start + 40] for start in range(0, len(sendings), 40)]
+    for block in blocks:
+        random.Random(len(block)).shuffle(block)  # noqa: S311 - an order, not a secret
+    sendings = [one for block in blocks for one in block]
+    responses = await asyncio.gather(*[send(number, wish) for number, wish in sendings])
+    for client in clients:
+        await client.aclose()
+    answers: dict[tuple[UserId, UUID, str], list[httpx.Response]] = {wish: [] for wish in wishes}
+    for (_, wish), response in zip(sendings, responses, strict=True):
+        answers[wish].append(response)
+    return answers
+
+
+def test_a_key_is_refused_for_another_slot_and_means_nothing_to_another_patient(world: World) -> None:
+    """The same key of two patients is two keys."""
+    anna, ben = world.add_users("patient", 2)
+    (doctor,) = world.add_doctors(1)
+    first, second, third = world.add_slots(doctor, [tomorrow_at(9), tomorrow_at(10), tomorrow_at(11)])
+
+    with world.apis() as (api,):
+        post = lambda patient, slot: httpx.post(  # noqa: E731
+            f"{api.url}/booking/slots/book",
+            json={"slot_id": str(slot)},
+            headers=world.headers(patient) | {"Idempotency-Key": "the-key"},
+        )
+        booked = post(anna, first)
+        other_body = post(anna, second)
+        other_patient = post(ben, first)
+        own = post(ben, third)
+        again = post(anna, first)
+
+    assert booked.status_code == 201
+    assert (other_body.status_code, other_body.json()["code"]) == (422, "key-reused")
+    assert (other_patient.status_code, other_patient.json()["code"]) == (409, "slot-taken")
+    assert own.status_code == 201
+    assert own.json()["patient"]["id"] == str(ben)
+    assert (again.status_code, again.content) == (201, booked.content)
+    assert world.ask("SELECT count(*) FROM appointments") == [(2,)]
+
+
+def test_a_refusal_is_not_kept_and_the_key_can_be_used_once_the_way_is_free(world: World) -> None:
+    """Only what happened is answered again."""
+    anna, ben = world.add_users("patient", 2)
+    (doctor,) = world.add_doctors(1)
+    (slot,) = world.add_slots(doctor, [tomorrow_at(9)])
+
+    async def story(api: Api) -> list[int]:
+        async with httpx.AsyncClient(base_url=api.url) as client:
+            taken = await book(client, world, anna, slot, "a")
+            refused = await book(client, world, ben, slot, "b")
+            cancelled = await client.post(
+                f"/booking/appointments/{taken.json()['id']}/cancel",
+                json={"reason": "better"},
+                headers=world.headers(anna),
+            )
+            tried_again = await book(client, world, ben, slot, "b")
+            return [one.status_code for one in (taken, refused, cancelled, tried_again)]
+
+    with world.apis() as (api,):
+        assert asyncio.run(story(api)) == [201, 409, 200, 201]
+
+
+def test_a_booking_whose_commit_is_not_answered_is_unknown_until_the_key_is_sent_again(world: World) -> None:
+    """The line is cut between PostgreSQL's commit and the API: no refusal, no second booking, nothing lost."""
+    (patient,) = world.add_users("patient", 1)
+    (doctor,) = world.add_doctors(1)
+    (slot,) = world.add_slots(doctor, [tomorrow_at(9)])
+    key = str(uuid4())
+
+    with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as proxy:
+        world.overrides = {"POSTGRES_PORT": str(proxy.port)}
+        with world.apis() as (api,):
+            send = lambda: httpx.post(  # noqa: E731
+                f"{api.url}/booking/slots/book",
+                json={"slot_id": str(slot)},
+                headers=world.headers(patient) | {"Idempotency-Key": key},
+            )
+            proxy.commits_to_cut = 1
+            lost = send()
+            kept = world.ask("SELECT id::text FROM appointments")
+            found = send()
+
+    assert proxy.cut == 1
+    assert (lost.status_code, lost.json()["code"]) == (503, "outcome-unknown")
+    assert int(lost.headers["retry-after"]) >= 1
+    assert found.status_code == 201
+    assert kept == [(found.json()["id"],)]
+    assert world.ask("SELECT count(*) FROM appointments") == [(1,)]
