@@ -39,7 +39,7 @@ def check_day(day: date, path: str) -> None:
 
 
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
-    """Return the instant, in UTC, from which on the calendar of the zone shows this day or a later one.
+    """Return the first instant, in UTC, at which the calendar of the zone shows this day or a later one.
 
     Where midnight is skipped, the day begins when the clocks jump over it; where it comes twice, at its first time.
     """

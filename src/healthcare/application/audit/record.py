@@ -20,7 +20,7 @@ class RecordEvents:
     begin: Begin
 
     async def __call__(self, *, actor: Actor, most: int = MOST_AT_ONCE) -> int:
-        """Record the oldest events, and return how many; 0 means that none is waiting.
+        """Record the oldest events, and return how many; 0 means that none is waiting that can be recorded now.
 
         Where one event spoils the transaction of all, each gets its own, and only the bad one is put back.
         """
@@ -30,7 +30,7 @@ class RecordEvents:
         except (Unavailable, OutcomeUnknown):
             raise
         except Exception:  # noqa: BLE001 - whatever is wrong with an event must not hold up the others
-            return sum([await self._record_one() for _ in range(most)])
+            return await self._record_each(most)
 
     async def _record(self, most: int) -> int:
         async with self.begin() as uow:
@@ -38,11 +38,21 @@ class RecordEvents:
             await self._move(uow, waiting)
         return len(waiting)
 
-    async def _record_one(self) -> int:
+    async def _record_each(self, most: int) -> int:
+        recorded, failed = 0, set[EventId]()
+        while recorded + len(failed) < most and (done := await self._record_one(failed)) is not None:
+            recorded += done
+        return recorded
+
+    async def _record_one(self, failed: set[EventId]) -> int | None:
+        """Record the next event and return 1, or put it back and return 0; None: only `failed` ones are waiting."""
         waiting: Sequence[EventId] = ()
         try:
             async with self.begin() as uow:
                 waiting = await uow.outbox.lock(1)
+                # What has just failed gets its next try with the next call: its reason may pass.
+                if failed.issuperset(waiting):
+                    return None
                 await self._move(uow, waiting)
         except (Unavailable, OutcomeUnknown):
             raise
@@ -51,7 +61,9 @@ class RecordEvents:
                 raise
             async with self.begin() as uow:
                 await uow.outbox.failed(waiting[0], repr(reason))
-        return len(waiting)
+            failed.update(waiting)
+            return 0
+        return 1
 
     async def _move(self, uow: UnitOfWork, waiting: Sequence[EventId]) -> None:
         events = await uow.outbox.take(waiting)
