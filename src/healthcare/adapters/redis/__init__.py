@@ -1,0 +1,1 @@
+"""Redis: answers to searches, shared between processes; it may forget anything at any time."""

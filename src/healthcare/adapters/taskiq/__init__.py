@@ -1,0 +1,1 @@
+"""Taskiq: a doorbell between processes, and never the record of what there is to do."""
