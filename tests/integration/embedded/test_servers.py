@@ -25,7 +25,7 @@ from redis.retry import Retry
 from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
 from healthcare.adapters.embedded.home import ELSEWHERE, discard
 from healthcare.adapters.embedded.programs import POSTGRES_BIN, REDIS_BIN
-from healthcare.adapters.embedded.servers import RedisAddress, postgres, running, valkey
+from healthcare.adapters.embedded.servers import RedisAddress, postgres, running, throwaway, valkey
 
 OWNER = """
 import json, signal, sys
@@ -159,6 +159,15 @@ def test_text_sorts_by_code_point_on_every_machine(folder: Path) -> None:
         rows = connection.execute("SELECT * FROM unnest(ARRAY['b', 'ä', 'B', 'a']) word ORDER BY word").fetchall()
 
     assert [word for (word,) in rows] == ["B", "a", "b", "ä"]
+
+
+def test_throwaway_servers_leave_no_file_behind() -> None:
+    with throwaway() as servers, psycopg.connect(servers.dsn("postgres")) as connection:
+        row = connection.execute("SELECT current_setting('data_directory')").fetchone()
+
+    assert row is not None
+    data = Path(row[0])
+    assert not data.parent.exists()
 
 
 def test_a_second_owner_of_the_same_folder_is_refused(folder: Path) -> None:

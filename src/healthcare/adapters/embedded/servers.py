@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
+from healthcare.adapters.embedded.home import discard
 
 STOP_SECONDS = 60.0  # more than the guard gives the servers before it uses force
 
@@ -74,6 +76,19 @@ def running(folder: Path, *, durable: bool = True) -> Iterator[Servers]:
             postgres_pid=ready["pids"]["postgres"],
             redis_pid=ready["pids"]["redis"],
         )
+
+
+@contextmanager
+def throwaway() -> Iterator[Servers]:
+    """Run both servers in a folder of their own that is deleted when the block is left."""
+    with TemporaryDirectory(prefix="healthcare-") as parent:
+        Path(parent).chmod(0o711)  # root's servers run as somebody else, who has to pass
+        folder = Path(parent, "servers")
+        try:
+            with running(folder, durable=False) as servers:
+                yield servers
+        finally:
+            discard(folder)
 
 
 Address = TypeVar("Address", PostgresAddress, RedisAddress)
