@@ -16,6 +16,16 @@ TIMES = 10
 PATIENTS = 20
 
 
+def book_now(api: Api, world: World, patient: UserId, slot: UUID, key: str) -> httpx.Response:
+    """Send one booking and wait for the answer."""
+    return httpx.post(
+        f"{api.url}/booking/slots/book",
+        json={"slot_id": str(slot)},
+        headers=world.headers(patient) | {"Idempotency-Key": key},
+        timeout=10,
+    )
+
+
 async def book(client: httpx.AsyncClient, world: World, patient: UserId, slot: UUID, key: str) -> httpx.Response:
     """Send one booking."""
     return await client.post(
@@ -77,16 +87,11 @@ def test_a_key_is_refused_for_another_slot_and_means_nothing_to_another_patient(
     first, second, third = world.add_slots(doctor, [tomorrow_at(9), tomorrow_at(10), tomorrow_at(11)])
 
     with world.apis() as (api,):
-        post = lambda patient, slot: httpx.post(  # noqa: E731
-            f"{api.url}/booking/slots/book",
-            json={"slot_id": str(slot)},
-            headers=world.headers(patient) | {"Idempotency-Key": "the-key"},
-        )
-        booked = post(anna, first)
-        other_body = post(anna, second)
-        other_patient = post(ben, first)
-        own = post(ben, third)
-        again = post(anna, first)
+        booked = book_now(api, world, anna, first, "the-key")
+        other_body = book_now(api, world, anna, second, "the-key")
+        other_patient = book_now(api, world, ben, first, "the-key")
+        own = book_now(api, world, ben, third, "the-key")
+        again = book_now(api, world, anna, first, "the-key")
 
     assert booked.status_code == 201
     assert (other_body.status_code, other_body.json()["code"]) == (422, "key-reused")
@@ -129,15 +134,10 @@ def test_a_booking_whose_commit_is_not_answered_is_unknown_until_the_key_is_sent
     with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as proxy:
         world.overrides = {"POSTGRES_PORT": str(proxy.port)}
         with world.apis() as (api,):
-            send = lambda: httpx.post(  # noqa: E731
-                f"{api.url}/booking/slots/book",
-                json={"slot_id": str(slot)},
-                headers=world.headers(patient) | {"Idempotency-Key": key},
-            )
             proxy.commits_to_cut = 1
-            lost = send()
+            lost = book_now(api, world, patient, slot, key)
             kept = world.ask("SELECT id::text FROM appointments")
-            found = send()
+            found = book_now(api, world, patient, slot, key)
 
     assert proxy.cut == 1
     assert (lost.status_code, lost.json()["code"]) == (503, "outcome-unknown")

@@ -58,7 +58,7 @@ class PostgresEntries:
              WHERE {where or "true"}
              ORDER BY at DESC, id DESC
              LIMIT %(most)s
-            """,  # noqa: S608 - made of the constants above
+            """,
             {**{name: value for name, value in values.items() if name != "after"}, **place, "most": paging.limit + 1},
         )
         entries = [

@@ -93,7 +93,7 @@ def migrate(conninfo: Mapping[str, str | int], migrations: list[Migration] | Non
 @contextmanager
 def _alone(connection: psycopg.Connection[TupleRow]) -> Iterator[None]:
     """Let others wait; by asking again, because one who is blocked would in turn block CREATE INDEX CONCURRENTLY."""
-    while not connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (True,):
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
         time.sleep(0.1)
     try:
         yield

@@ -28,6 +28,7 @@ from healthcare.adapters.embedded.server import end_with_parent
 from healthcare.adapters.embedded.servers import Servers, running
 from healthcare.adapters.postgres.migrate import migrate
 from healthcare.adapters.security import keys
+from healthcare.domain.kernel import UserId
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.cli import sample
 from healthcare.entrypoints.cli.operate import OPERATOR
@@ -78,7 +79,7 @@ def run(folder: Path, port: int) -> None:
         say("\nstopped; everything is kept for the next start")
 
 
-def stop(signum: int, frame: object) -> None:
+def stop(_signal: int, _frame: object) -> None:
     """Leave every block in order. A second Ctrl-C must not disturb that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -153,7 +154,7 @@ def known_people(connection: psycopg.Connection) -> dict[str, sample.Known]:
     return {email: sample.Known(id, has_profile) for email, id, has_profile in rows}
 
 
-def offered_slots(connection: psycopg.Connection) -> dict[tuple[sample.UserId, str], list[datetime]]:
+def offered_slots(connection: psycopg.Connection) -> dict[tuple[UserId, str], list[datetime]]:
     """Return when the sample doctors offer slots from today on, by doctor and the doctor's time zone."""
     rows = connection.execute(
         """
@@ -193,14 +194,14 @@ def write_privately(file: Path, content: bytes) -> None:
 def process(name: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
     """Run one of our own commands until the block is left."""
     with (folder / f"{name}.log").open("wb") as log:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - the command is our own
             [sys.executable, "-m", "healthcare", name],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=end_with_parent(signal.SIGTERM),
+            preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
         )
     try:
         yield
@@ -218,7 +219,7 @@ def wait_until_ready(url: str, folder: Path) -> None:
     end = time.monotonic() + READY_WITHIN
     while time.monotonic() < end:
         try:
-            with urlopen(url, timeout=1):
+            with urlopen(url, timeout=1):  # noqa: S310 - our own address
                 return
         except (URLError, OSError):
             time.sleep(0.05)

@@ -1,0 +1,246 @@
+"""No search shows what a booking took, or hides what it gave back, once the answer to it has been given."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx
+import pytest
+from redis import Redis
+from tests.integration.world import Api, World, tomorrow_at
+
+from healthcare.adapters.embedded.servers import valkey
+from healthcare.domain.kernel import UserId
+
+DAY = tomorrow_at(0).date().isoformat()
+
+
+class Clinic:
+    """Two API processes, with a client for each."""
+
+    def __init__(self, world: World, apis: Sequence[Api]) -> None:
+        self.world = world
+        self.clients = [httpx.AsyncClient(base_url=api.url, timeout=10) for api in apis]
+
+    async def close(self) -> None:
+        for client in self.clients:
+            await client.aclose()
+
+    async def free(self, at: int, specialty: str = "cardiology") -> set[str]:
+        """Return the slots that one of the processes shows."""
+        response = await self.clients[at].get(
+            "/booking/slots/search", params={"specialty": specialty, "date": DAY, "limit": 500}
+        )
+        assert response.status_code == 200, response.text
+        return {slot["id"] for slot in response.json()["items"]}
+
+    async def both(self, specialty: str = "cardiology") -> list[set[str]]:
+        """Ask both processes at once."""
+        return list(await asyncio.gather(*[self.free(at, specialty) for at in range(len(self.clients))]))
+
+    async def post(self, user: UserId, path: str, body: object, at: int = 0, **headers: str) -> httpx.Response:
+        """Send a command to one of the processes."""
+        return await self.clients[at].post(path, json=body, headers=self.world.headers(user) | headers)
+
+    async def book(self, patient: UserId, slot: str, at: int = 0) -> httpx.Response:
+        """Book with a new key."""
+        return await self.post(
+            patient, "/booking/slots/book", {"slot_id": slot}, at, **{"Idempotency-Key": str(uuid4())}
+        )
+
+
+def test_a_search_on_either_process_shows_every_change_at_once(world: World) -> None:
+    """Booking, cancelling, publishing, taking back, a new specialty, another role: 20 rounds on a warm cache."""
+
+    async def story(clinic: Clinic) -> None:
+        (patient,) = world.add_users("patient", 1)
+        (admin,) = world.add_users("admin", 1)
+        for number in range(20):
+            at = number % 2
+            (doctor,) = world.add_doctors(1)
+            before = await clinic.both()
+            assert before[0] == before[1]
+
+            range_ = {"start": tomorrow_at(9).isoformat(), "end": tomorrow_at(10).isoformat(), "slot_minutes": 30}
+            published = await clinic.post(doctor, "/booking/doctor/availability", range_, at)
+            assert published.status_code == 201, published.text
+            first, second = [slot["id"] for slot in published.json()["items"]]
+            assert await clinic.both() == [before[0] | {first, second}] * 2
+
+            booked = await clinic.book(patient, first, at)
+            assert booked.status_code == 201, booked.text
+            assert await clinic.both() == [before[0] | {second}] * 2
+
+            path = f"/booking/appointments/{booked.json()['id']}/cancel"
+            assert (await clinic.post(doctor, path, {"reason": "ill"}, 1 - at)).status_code == 200
+            assert await clinic.both() == [before[0] | {first, second}] * 2
+
+            deleted = await clinic.clients[at].delete(f"/booking/doctor/slots/{second}", headers=world.headers(doctor))
+            assert deleted.status_code == 204
+            assert await clinic.both() == [before[0] | {first}] * 2
+
+            profile = {
+                "specialty": "neurology",
+                "languages": ["en"],
+                "fee": {"amount": 1, "currency": "EUR"},
+                "time_zone": "UTC",
+                "registration_number": "1",
+            }
+            assert (await clinic.post(doctor, "/booking/doctor/profile", profile, at)).status_code == 200
+            assert await clinic.both() == before
+            shown = await clinic.both("neurology")
+            assert shown[0] == shown[1] >= {first}
+
+            role = {"user_id": str(doctor), "role": "patient"}
+            assert (await clinic.post(admin, "/auth/admin/role", role, 1 - at)).status_code == 200
+            assert [first in one for one in await clinic.both("neurology")] == [False, False]
+            assert (await clinic.book(patient, first, at)).status_code == 404
+
+    run(world, story)
+
+
+def test_no_search_is_stale_while_patients_book_and_others_search(world: World) -> None:
+    """Searchers keep the cache warm all the time; each booker looks at once after its answer."""
+    patients = world.add_users("patient", 40)
+    slots = [
+        world.add_slots(doctor, [tomorrow_at(8) + place * timedelta(minutes=30) for place in range(4)])
+        for doctor in world.add_doctors(10)
+    ]
+    wanted = [str(slot) for of_doctor in slots for slot in of_doctor]
+
+    async def story(clinic: Clinic) -> None:
+        done = asyncio.Event()
+
+        async def keep_warm(at: int) -> int:
+            searches = 0
+            while not done.is_set():
+                await clinic.free(at)
+                searches += 1
+            return searches
+
+        async def book_and_look(place: int) -> None:
+            booked = await clinic.book(patients[place], wanted[place], place % 2)
+            assert booked.status_code == 201, booked.text
+            assert wanted[place] not in await clinic.free(1 - place % 2)
+            cancelled = await clinic.post(
+                patients[place], f"/booking/appointments/{booked.json()['id']}/cancel", {"reason": "no"}, place % 2
+            )
+            assert cancelled.status_code == 200
+            assert wanted[place] in await clinic.free(1 - place % 2)
+
+        warmers = [asyncio.ensure_future(keep_warm(at)) for at in (0, 1, 0, 1)]
+        try:
+            for start in range(0, len(patients), 4):
+                await asyncio.gather(*[book_and_look(place) for place in range(start, start + 4)])
+        finally:
+            done.set()
+        assert all(searches > 10 for searches in await asyncio.gather(*warmers))
+
+    run(world, story)
+
+
+@pytest.mark.parametrize("fault", ["stopped", "paused", "flushed"])
+def test_bookings_and_searches_go_on_whatever_happens_to_redis(
+    world: World, tmp_path_factory: pytest.TempPathFactory, fault: str
+) -> None:
+    """Stopped, paused and flushed under load: every booking succeeds, and every search answers."""
+    patients = world.add_users("patient", 60)
+    (doctor,) = world.add_doctors(1)
+    slots = world.add_slots(doctor, [tomorrow_at(8) + place * timedelta(minutes=10) for place in range(60)], 10)
+
+    with valkey(tmp_path_factory.mktemp("own-redis")) as redis:
+        world.redis = (redis.address.host, redis.address.port)
+
+        async def story(clinic: Clinic) -> None:
+            async def load(first: int) -> None:
+                for place in range(first, first + 20):
+                    booked, found = await asyncio.gather(
+                        clinic.book(patients[place], str(slots[place]), place % 2), clinic.free(place % 2)
+                    )
+                    assert booked.status_code == 201, booked.text
+                    # It may show the slot for 5 seconds more if Redis did not hear of the booking, but it must answer.
+                    assert found <= {str(slot) for slot in slots}
+
+            await load(0)
+            match fault:
+                case "stopped":
+                    await asyncio.to_thread(redis.stop)
+                case "paused":
+                    os.kill(redis.pid, signal.SIGSTOP)
+                case "flushed":
+                    flush(world.redis)
+            try:
+                await load(20)
+                if fault == "flushed":
+                    assert await clinic.both() == [{str(slot) for slot in slots[40:]}] * 2
+            finally:
+                match fault:
+                    case "stopped":
+                        await asyncio.to_thread(redis.start)
+                    case "paused":
+                        os.kill(redis.pid, signal.SIGCONT)
+            await load(40)
+            await eventually_empty(clinic)
+
+        run(world, story)
+
+
+async def eventually_empty(clinic: Clinic) -> None:
+    """What Redis did not hear of is forgotten within 5 seconds."""
+    end = asyncio.get_running_loop().time() + 6
+    while await clinic.both() != [set(), set()]:
+        assert asyncio.get_running_loop().time() < end, "a booked slot is shown for longer than 5 seconds"
+        await asyncio.sleep(0.1)
+
+
+def test_a_storm_on_a_cold_day_runs_one_query_in_each_process(world: World) -> None:
+    """100 searches at once; PostgreSQL counts how often it was asked."""
+    (doctor,) = world.add_doctors(1)
+    world.add_slots(doctor, [tomorrow_at(8) + place * timedelta(minutes=30) for place in range(16)])
+    with world.connect() as connection:
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+
+    async def story(clinic: Clinic) -> None:
+        before = searches_in_postgresql(world)
+        answers = await asyncio.gather(*[clinic.free(place % 2) for place in range(100)])
+        assert len(answers[0]) == 16
+        assert all(answer == answers[0] for answer in answers)
+        assert 1 <= searches_in_postgresql(world) - before <= 2
+
+    run(world, story)
+
+
+def searches_in_postgresql(world: World) -> int:
+    """Return how often free slots were looked for in this database."""
+    (row,) = world.ask(
+        """
+        SELECT coalesce(sum(calls), 0)::int
+          FROM pg_stat_statements JOIN pg_database ON oid = dbid
+         WHERE datname = current_database() AND query LIKE '%s.starts_at > %' AND query LIKE '%NOT EXISTS%'
+        """
+    )
+    assert isinstance(row[0], int)
+    return row[0]
+
+
+def run(world: World, story: Callable[[Clinic], Awaitable[None]]) -> None:
+    """Run a story with two API processes."""
+
+    async def tell(apis: list[Api]) -> None:
+        clinic = Clinic(world, apis)
+        try:
+            await story(clinic)
+        finally:
+            await clinic.close()
+
+    with world.apis(2) as apis:
+        asyncio.run(tell(apis))
+
+
+def flush(address: tuple[str, int]) -> None:
+    """Make Redis forget everything."""
+    with Redis(host=address[0], port=address[1]) as client:
+        client.flushall()
