@@ -37,7 +37,7 @@ lint: $(VENV)/dev ## Check format, style, types and import contracts
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/dev ## Format the code, and correct what can be corrected safely
 	$(BIN)/ruff check --fix --quiet
