@@ -81,7 +81,7 @@ class World:
     def ask(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Return the rows of one query."""
         with self.connect() as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
+            return connection.execute(query.encode(), parameters or None).fetchall()
 
     def add_users(self, role: str, number: int) -> list[UserId]:
         """Add people who have a role."""

@@ -1,0 +1,189 @@
+"""Whatever PostgreSQL does, a transaction ends in time and says truly what became of it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
+
+import psycopg
+import pytest
+from tests.integration.conftest import conninfo_of
+from tests.integration.world import World
+
+from healthcare.adapters.embedded.servers import running
+from healthcare.adapters.postgres.database import PostgresDatabase
+from healthcare.adapters.postgres.migrate import migrate
+from healthcare.application.deadline import answer_within
+from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
+from healthcare.domain.identity.model import Email, User
+from healthcare.domain.kernel import Role, UserId
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def opened(world: World, size: int = 2) -> AsyncIterator[PostgresDatabase]:
+    """Open the database."""
+    database = PostgresDatabase(world.postgres, size=size)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def a_user() -> User:
+    """Return somebody who is not registered yet."""
+    user = uuid4()
+    return User(id=UserId(user), email=Email(f"{user}@test.example"), full_name="A", role=Role.PATIENT, time_zone="UTC")
+
+
+async def test_a_lock_that_is_not_had_in_time_is_busy_and_nothing_happened(world: World) -> None:
+    """Another session holds the lock for longer than lock_timeout."""
+    user = a_user()
+    async with opened(world) as database:
+        with world.connect() as other, other.transaction():
+            other.execute("SELECT pg_advisory_xact_lock(hashtextextended('roles', 0))")
+            start = time.monotonic()
+            with pytest.raises(Busy):
+                async with database.begin() as uow:
+                    await uow.users.add(user, "!")
+                    await uow.users.lock_roles()
+            assert 0.4 < time.monotonic() - start < 1.5
+        async with database.begin() as uow:
+            assert await uow.users.get(user.id) is None
+
+
+async def test_who_finds_no_connection_is_told_so_in_time(world: World) -> None:
+    """Both connections are in use for longer than anybody waits."""
+    async with opened(world) as database:
+        async with database.begin(), database.begin():
+            start = time.monotonic()
+            with pytest.raises(Unavailable):
+                async with database.begin():
+                    pass
+            assert time.monotonic() - start < 1.5
+        async with database.begin() as uow:
+            assert await uow.users.count_admins() == 0
+
+
+async def test_connections_that_the_server_ended_are_replaced_unseen(world: World) -> None:
+    """Every idle connection is terminated; the next transactions succeed."""
+    async with opened(world) as database:
+        async with database.begin() as uow:
+            await uow.users.count_admins()
+        world.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'healthcare'")
+        for _ in range(4):
+            async with database.begin() as uow:
+                assert await uow.users.count_admins() == 0
+
+
+async def test_a_connection_that_breaks_before_the_commit_kept_nothing(world: World) -> None:
+    """The server ends it in the middle of the transaction."""
+    user = a_user()
+    async with opened(world) as database:
+        with pytest.raises(Unavailable):
+            async with database.begin() as uow:
+                await uow.users.add(user, "!")
+                world.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in%'")
+                await uow.users.count_admins()
+        async with database.begin() as uow:
+            assert await uow.users.get(user.id) is None
+
+
+async def test_a_commit_that_warns_of_its_standby_is_unknown(world: World) -> None:
+    """PostgreSQL calls such a commit a success; what it warns of, a deferred trigger does here."""
+    with world.connect() as connection:
+        connection.execute(
+            """
+            CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE WARNING 'canceling wait for synchronous replication due to user request'; RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION warn()
+            """
+        )
+    async with opened(world) as database:
+        with pytest.raises(OutcomeUnknown):
+            async with database.begin() as uow:
+                await uow.users.add(a_user(), "!")
+
+
+async def test_a_commit_that_is_refused_kept_nothing(world: World) -> None:
+    """A deferred trigger says no at the last moment."""
+    with world.connect() as connection:
+        connection.execute(
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+            CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION refuse()
+            """
+        )
+    async with opened(world) as database:
+        with pytest.raises(Unavailable):
+            async with database.begin() as uow:
+                await uow.users.add(a_user(), "!")
+    assert world.ask("SELECT FROM users") == []
+
+
+async def test_a_frozen_server_costs_no_more_than_the_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SIGSTOP: the transaction under way and the next one both end by their deadlines, and later ones succeed."""
+    with running(tmp_path_factory.mktemp("frozen"), durable=False) as servers:
+        conninfo = conninfo_of(servers, "postgres")
+        migrate(conninfo)
+        database = PostgresDatabase(conninfo, size=2)
+        await database.open()
+        try:
+            async with database.begin() as uow:
+                await uow.users.count_admins()
+            freeze(conninfo, servers.postgres_pid)
+            try:
+                for _ in range(3):
+                    start = time.monotonic()
+                    with answer_within(0.6), pytest.raises(Unavailable):
+                        async with database.begin() as uow:
+                            await uow.users.count_admins()
+                    assert time.monotonic() - start < 1.0
+            finally:
+                thaw(servers.postgres_pid)
+            await until_it_answers(database)
+        finally:
+            await database.close()
+
+
+async def until_it_answers(database: PostgresDatabase) -> None:
+    """Give the pool time to connect anew."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            await database.check()
+        except Unavailable:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+frozen: list[int] = []
+
+
+def freeze(conninfo: dict[str, str | int], postmaster: int) -> None:
+    """Stop the server and every process of it."""
+    with psycopg.connect(psycopg.conninfo.make_conninfo("", **conninfo)) as connection:
+        frozen[:] = [row[0] for row in connection.execute("SELECT pid FROM pg_stat_activity").fetchall()]
+    for pid in (postmaster, *frozen):
+        send(pid, signal.SIGSTOP)
+
+
+def thaw(postmaster: int) -> None:
+    """Let it go on."""
+    for pid in (*frozen, postmaster):
+        send(pid, signal.SIGCONT)
+
+
+def send(pid: int, signum: signal.Signals) -> None:
+    """Send a signal to a process, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signum)
