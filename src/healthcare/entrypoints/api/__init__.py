@@ -1,0 +1,1 @@
+"""The HTTP API. Handlers see use cases, never adapters nor the container."""

@@ -1,0 +1,66 @@
+"""The API as a whole."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from litestar import Litestar
+
+from healthcare.application.use_cases import UseCases
+from healthcare.domain.identity.ports import Tokens
+from healthcare.domain.kernel import Clock, NewId
+from healthcare.entrypoints.api.audit import AuditController
+from healthcare.entrypoints.api.auth import authenticated
+from healthcare.entrypoints.api.consultation import ConsultationController
+from healthcare.entrypoints.api.directory import DirectoryController
+from healthcare.entrypoints.api.docs import DocsController
+from healthcare.entrypoints.api.identity import IdentityController
+from healthcare.entrypoints.api.observed import Observed
+from healthcare.entrypoints.api.openapi import document
+from healthcare.entrypoints.api.operations import OperationsController
+from healthcare.entrypoints.api.problems import answer
+from healthcare.entrypoints.api.refusals import MOST_BYTES
+from healthcare.entrypoints.api.request import ApiRequest, read
+from healthcare.entrypoints.api.scheduling import AppointmentController, SlotController
+from healthcare.entrypoints.api.shape import shape_routes
+from healthcare.entrypoints.api.wiring import Checks, provided
+
+
+def create_app(
+    *,
+    use_cases: UseCases,
+    tokens: Tokens,
+    clock: Clock,
+    new_id: NewId,
+    checks: Checks,
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[object]]] = (),
+) -> Litestar:
+    """Put the API in front of the use cases; `lifespan` opens and closes what they need."""
+    app = Litestar(
+        [
+            IdentityController,
+            DirectoryController,
+            SlotController,
+            AppointmentController,
+            ConsultationController,
+            AuditController,
+            OperationsController,
+            DocsController,
+        ],
+        guards=[authenticated(tokens, clock)],
+        before_request=read,  # type: ignore[arg-type]  # every request is an ApiRequest, see below
+        dependencies=provided(use_cases, checks),
+        exception_handlers={Exception: answer},  # type: ignore[dict-item]  # likewise
+        lifespan=list(lifespan),
+        request_class=ApiRequest,
+        request_max_body_size=MOST_BYTES,
+        # Ours: Litestar's would be served at paths of its own, and would log in a form of its own.
+        openapi_config=None,
+        logging_config=None,
+        # Otherwise an environment variable could turn tracebacks into answers.
+        debug=False,
+        pdb_on_exception=False,
+    )
+    shape_routes(app)
+    app.state.openapi = document(app)
+    app.asgi_handler = Observed(app.asgi_handler, new_id)
+    return app

@@ -1,0 +1,163 @@
+"""Refusals and failures as problem details (RFC 9457). This is the one place that knows status codes for them."""
+
+from typing import Any, Final
+
+import structlog
+from litestar import Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+)
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.utils import normalize_path
+from msgspec import Struct
+
+from healthcare.application.uow import OutcomeUnknown, Unavailable
+from healthcare.domain.identity.errors import InvalidToken
+from healthcare.domain.kernel import (
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Overloaded,
+    Refusal,
+    Unauthenticated,
+)
+from healthcare.entrypoints.api.faults import pointer
+from healthcare.entrypoints.api.refusals import (
+    Internal,
+    MethodNotAllowed,
+    ParameterFault,
+    TooLarge,
+    Unreadable,
+    UnsupportedMediaType,
+)
+from healthcare.entrypoints.api.request import KEY_HEADER, ApiRequest
+
+STATUS: Final[dict[type[Exception], int]] = {
+    Unreadable: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    TooLarge: 413,
+    UnsupportedMediaType: 415,
+    Invalid: 422,
+    Overloaded: 429,
+    Internal: 500,
+    Unavailable: 503,
+    OutcomeUnknown: 503,
+}
+
+PROBLEM_JSON: Final = "application/problem+json"
+RETRY_AFTER: Final = "1"
+"""Seconds."""
+
+log = structlog.get_logger()
+
+
+class ProblemError(Struct, frozen=True):
+    """One thing that is wrong with one value."""
+
+    field: str
+    """A JSON pointer into the body, or the name of a query parameter or a header."""
+    rule: str
+    detail: str
+
+
+class Problem(Struct, frozen=True):
+    """Why a request was not done."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemError]
+
+
+def answer(request: ApiRequest[Any], error: Exception) -> Response[Problem]:
+    """Say why the request was not done, and nothing that the caller need not know."""
+    cause = _understood(request, error)
+    if isinstance(cause, Internal):
+        log.error("request failed", exc_info=error)
+    status, code = status_of(type(cause)), code_of(type(cause))
+    return Response(
+        Problem(
+            type=f"urn:healthcare:{code}",
+            title=code.replace("-", " ").capitalize(),
+            status=status,
+            detail=str(cause) if isinstance(cause, Refusal) else summary_of(type(cause)),
+            code=code,
+            request_id=request.user.request,
+            errors=[_error(request, fault) for fault in getattr(cause, "faults", ())],
+        ),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=_headers(cause),
+    )
+
+
+def status_of(kind: type[Exception]) -> int:
+    """Return the status for a kind of refusal or failure."""
+    return next(status for base, status in STATUS.items() if issubclass(kind, base))
+
+
+def code_of(kind: type[Exception]) -> str:
+    """Return what programs tell a kind of refusal or failure by."""
+    code: str = getattr(kind, "code", Internal.code)
+    return code
+
+
+def summary_of(kind: type[Exception]) -> str:
+    """Return what people tell a kind of refusal or failure by."""
+    return (kind.__doc__ or "").splitlines()[0]
+
+
+def _understood(request: ApiRequest[Any], error: Exception) -> Exception:
+    match error:
+        case Refusal() | Unavailable() | OutcomeUnknown():
+            return error
+        case MethodNotAllowedException():
+            return _method_not_allowed(request, error)
+        case NotFoundException():
+            return NotFound()
+        case RequestEntityTooLarge():
+            return TooLarge()
+        case ClientException():
+            return Unreadable()
+    return Internal()
+
+
+def _method_not_allowed(request: ApiRequest[Any], error: HTTPException) -> Exception:
+    # Litestar looks at the method first and at the ids in the path later; where one is no UUID there is no route.
+    allowed = (error.headers or {})["allow"]
+    try:
+        request.app.asgi_router.handle_routing(normalize_path(request.scope["path"]), allowed.split(", ")[0])
+    except NotFoundException:
+        return NotFound()
+    return MethodNotAllowed(allowed)
+
+
+def _headers(cause: Exception) -> dict[str, str]:
+    match cause:
+        case InvalidToken():
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        case Unauthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case MethodNotAllowed():
+            return {"Allow": cause.allowed}
+        case Overloaded() | Unavailable() | OutcomeUnknown():
+            return {"Retry-After": RETRY_AFTER}
+    return {}
+
+
+def _error(request: ApiRequest[Any], fault: Fault) -> ProblemError:
+    if request.shape.body and not isinstance(fault, ParameterFault) and fault.path[:1] != (KEY_HEADER,):
+        return ProblemError(pointer(fault.path), fault.rule, fault.detail)
+    return ProblemError(".".join(map(str, fault.path)), fault.rule, fault.detail)

@@ -1,0 +1,154 @@
+"""Requests, read strictly and in the order in which their faults are answered."""
+
+import re
+from functools import cache
+from typing import Any, Final, Generic, TypeVar, get_type_hints
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.exceptions import ClientException, HTTPException
+from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
+from msgspec import DecodeError, Struct, ValidationError, convert
+from msgspec.json import Decoder
+
+from healthcare.domain.kernel import Actor, Fault, Invalid
+from healthcare.domain.scheduling.model import KEY
+from healthcare.entrypoints.api.faults import fault_of
+from healthcare.entrypoints.api.refusals import ParameterFault, Unreadable, UnsupportedMediaType
+from healthcare.entrypoints.api.shape import SHAPE, Shape
+
+KEY_HEADER: Final = "Idempotency-Key"
+JSON: Final = re.compile(r"application/json *(; *charset=(utf-8|\"utf-8\") *)?", re.IGNORECASE)
+NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+MOST_PARAMETERS: Final = 32
+
+S = TypeVar("S", bound=Struct)
+Q = TypeVar("Q", bound=Struct)
+
+
+class ApiRequest(Request[Actor, Any, State], Generic[Q]):
+    """A request. `user` is who asks; `query` is what `Q` names, for a handler that takes `ApiRequest[Q]`."""
+
+    query: Q
+    given: Struct
+    """The body, as what the handler takes as `data`."""
+
+    @property
+    def shape(self) -> Shape:
+        """What this route takes."""
+        shape: Shape = self.route_handler.opt[SHAPE]
+        return shape
+
+    @property
+    def key(self) -> str:
+        """The idempotency key; raise Unreadable unless there is exactly one, as it must be."""
+        keys = self.headers.getall(KEY_HEADER, [])
+        if len(keys) != 1:
+            raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "required", "must be there once")])
+        if not KEY.fullmatch(keys[0]):
+            raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "key", "must be 1 to 255 visible ASCII characters")])
+        return keys[0]
+
+    async def json(self) -> Struct:
+        """Return the body, which `read` has read; Litestar's own reading takes "5" for 5."""
+        return self.given
+
+
+async def read(request: ApiRequest[Any]) -> None:
+    """Read everything that the route takes: what makes a request unreadable is told before what is wrong in it.
+
+    Raises:
+        TooLarge, UnsupportedMediaType, Unreadable, Invalid: in this order.
+    """
+    shape = request.shape
+    body = await _body(request) if shape.body else b""
+    if shape.keyed:
+        _ = request.key
+    parameters = _parameters(request)
+    if shape.body:
+        request.given = decode(body, shape.body)
+    request.query = understand(parameters, shape.query)
+
+
+async def _body(request: ApiRequest[Any]) -> bytes:
+    try:
+        body = await request.body()
+    except ClientException:
+        raise
+    except HTTPException as error:
+        if error.status_code != HTTP_500_INTERNAL_SERVER_ERROR:
+            raise
+        # Litestar blames us when the client hangs up before the end of the body.
+        raise Unreadable from None
+    types = request.headers.getall("Content-Type", [])
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType
+    if (body or types) and not (len(types) == 1 and JSON.fullmatch(types[0].strip())):
+        raise UnsupportedMediaType
+    if not body:
+        raise Unreadable(faults=[Fault((), "required", "a body is missing")])
+    return body
+
+
+def decode(body: bytes, kind: type[S]) -> S:
+    """Read a body.
+
+    Raises:
+        Unreadable: it is no JSON, or nested too deeply.
+        Invalid: it is, but a value in it is wrong.
+    """
+    try:
+        given: S = _decoder(kind).decode(body)
+    except ValidationError as error:
+        _check_readable(body)
+        raise Invalid(faults=[fault_of(error)]) from None
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unreadable from None
+    return given
+
+
+def _check_readable(body: bytes) -> None:
+    # The first wrong value ends the reading; what comes after it may still be no JSON, and that is told first.
+    try:
+        _decoder(object).decode(body)
+    except ValidationError:
+        pass  # a number that no computer can hold: readable, but wrong
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unreadable from None
+
+
+@cache
+def _decoder(kind: type[S]) -> Decoder[S]:
+    return Decoder(kind)
+
+
+def _parameters(request: ApiRequest[Any]) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            request.scope["query_string"].decode(),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise Unreadable from None
+
+
+def understand(parameters: list[tuple[str, str]], kind: type[S]) -> S:
+    """Turn query parameters into what the route takes; raise Invalid where one is wrong, unknown or given twice."""
+    given: dict[str, str | int] = {}
+    for name, value in parameters:
+        if name in given:
+            raise Invalid(faults=[ParameterFault((name,), "repeated", "must be given once")])
+        given[name] = int(value) if name in _numbers(kind) and NUMBER.fullmatch(value) else value
+    try:
+        return convert(given, kind)
+    except ValidationError as error:
+        fault = fault_of(error)
+        raise Invalid(faults=[ParameterFault(fault.path, fault.rule, fault.detail)]) from None
+
+
+@cache
+def _numbers(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(name for name, hint in get_type_hints(kind).items() if hint is int)

@@ -1,0 +1,28 @@
+"""The API as the HTTP server loads it."""
+
+from litestar import Litestar
+
+from healthcare.domain.zones import use_one_database
+from healthcare.entrypoints import logging, settings
+from healthcare.entrypoints.api.app import create_app
+from healthcare.entrypoints.container import Container, opened
+
+
+def create() -> Litestar:
+    """Read the environment, wire the system, and leave it closed until the server starts the app."""
+    use_one_database()
+    given = settings.read()
+    logging.configure(given.log_level)
+    container = Container(settings=given)
+    return create_app(
+        use_cases=container.use_cases(),
+        tokens=container.tokens(),
+        clock=container.clock(),
+        new_id=container.new_id(),
+        checks={
+            "postgresql": container.database().check,
+            "cache": container.cache().check,
+            "queue": container.bell().check,
+        },
+        lifespan=[lambda _: opened(container)],
+    )

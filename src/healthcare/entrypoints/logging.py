@@ -1,0 +1,80 @@
+"""Logs: one JSON object a line on standard output, from us and from the libraries alike.
+
+What people have written never gets in: of an exception only the kinds and the places are told, because messages quote
+values.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from traceback import extract_tb
+from types import TracebackType
+from typing import Final
+
+import msgspec
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MOST_FRAMES: Final = 50
+
+
+def configure(level: str) -> None:
+    """Log what is at least this important: `debug`, `info`, `warning` or `error`."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_messages,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_encode)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[*shared, _first_line],
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_encode),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _encode(event: object, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=lambda value: type(value).__name__).decode()
+
+
+def _without_messages(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    found = event.pop("exc_info", None)
+    error = found[1] if isinstance(found, tuple) else found if isinstance(found, BaseException) else sys.exception()
+    if found and error is not None:
+        event["exception"] = [
+            {"kind": f"{type(one).__module__}.{type(one).__qualname__}", "at": _places(one.__traceback__)}
+            for one in _chain(error)
+        ]
+    return event
+
+
+def _first_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    # Libraries put what they saw, exceptions with their messages among it, into the lines after the first.
+    event["event"] = str(event["event"]).partition("\n")[0]
+    return event
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _places(traceback: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(traceback)[-MOST_FRAMES:]]
