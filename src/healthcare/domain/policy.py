@@ -115,12 +115,8 @@ def require_relation(
     Raises:
         NotYours: the actor does not stand to the thing as the table demands.
     """
-    match POLICY[action].relation:
-        case Relation.ITS_DOCTOR:
-            related = actor.user == doctor
-        case Relation.ITS_DOCTOR_OR_PATIENT:
-            related = actor.user in {doctor, patient}
-        case None:
-            related = True
-    if not related:
+    if (relation := POLICY[action].relation) is None:
+        return
+    related = {doctor} if relation is Relation.ITS_DOCTOR else {doctor, patient}
+    if actor.user is None or actor.user not in related:
         raise NotYours(actor, subject)

@@ -236,7 +236,7 @@ class Search:
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """The day's first instant, and the next day's: 23 to 25 hours apart, or none where the day was skipped."""
+        """The day's first instant, and the next day's: mostly 23 to 25 hours apart, none where the day was skipped."""
         zone = ZoneInfo(self.zone)
         return first_instant(self.day, zone), first_instant(self.day + timedelta(days=1), zone)
 

@@ -1,0 +1,163 @@
+"""A whole system for tests: every use case on one database, and people and slots put straight into it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from tests.builders import (
+    MINUTE,
+    TOMORROW,
+    FakeClock,
+    FakePasswords,
+    FakeTokens,
+    a_profile,
+    a_slot,
+    a_user,
+    an_actor,
+)
+
+from healthcare.adapters.memory.bell import SilentBell
+from healthcare.adapters.memory.cache import MemorySearchCache
+from healthcare.adapters.memory.database import MemoryDatabase
+from healthcare.application.audit.record import RecordEvents
+from healthcare.application.audit.search import SearchAudit
+from healthcare.application.consultation.prescribe import IssuePrescription
+from healthcare.application.consultation.read_prescription import ReadPrescription
+from healthcare.application.consultation.start import StartConsultation
+from healthcare.application.directory.keep_profile import KeepProfile
+from healthcare.application.directory.list_specialties import ListSpecialties
+from healthcare.application.identity.change_role import ChangeRole
+from healthcare.application.identity.create_admin import CreateAdmin
+from healthcare.application.identity.log_in import LogIn
+from healthcare.application.identity.read_self import ReadSelf
+from healthcare.application.identity.register import RegisterPatient
+from healthcare.application.scheduling.book import BookAppointment, BookAppointments
+from healthcare.application.scheduling.cancel import CancelAppointment
+from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.application.scheduling.list_appointments import ListAppointments
+from healthcare.application.scheduling.list_slots import ListSlots
+from healthcare.application.scheduling.publish import PublishSlots
+from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.search import SearchSlots
+from healthcare.application.scheduling.take_back import TakeSlotBack
+from healthcare.application.uow import Transactions, UnitOfWork
+from healthcare.application.use_cases import UseCases
+from healthcare.domain.identity.model import User
+from healthcare.domain.kernel import AppointmentId, Doctor, Event, EventKind, Happened, Money, Paging, Role
+from healthcare.domain.scheduling.model import Appointment, Booking, Search, Slot, TimeRange
+from healthcare.domain.scheduling.ports import SearchCache
+
+
+class Database(Protocol):
+    """What the database adapters have in common."""
+
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def check(self) -> None: ...
+
+
+class Undone(Exception):
+    """Ends a transaction of which nothing shall be kept."""
+
+
+class Clinic:
+    """Everything the system can do (`can`), and short cuts to what has to be there before."""
+
+    def __init__(self, database: Database | None = None, cache: SearchCache | None = None) -> None:
+        self.clock = FakeClock()
+        self.database = database or MemoryDatabase()
+        self.cache = cache or MemorySearchCache(self.clock)
+        self.bell = SilentBell()
+        self.passwords = FakePasswords()
+        self.tokens = FakeTokens()
+        self.happened = Happened(self.clock, uuid4)
+        self.begin = Transactions(self.database.begin, self.bell, self.happened)
+        self.book_together = BookAppointments(self.begin, self.cache, self.happened)
+        self.can = UseCases(
+            register_patient=RegisterPatient(self.begin, self.passwords, self.happened),
+            log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),
+            read_self=ReadSelf(self.begin),
+            change_role=ChangeRole(self.begin, self.cache, self.happened),
+            create_admin=CreateAdmin(self.begin, self.passwords, self.happened),
+            keep_profile=KeepProfile(self.begin, self.cache, self.clock),
+            list_specialties=ListSpecialties(self.begin),
+            publish_slots=PublishSlots(self.begin, self.cache, self.happened),
+            list_slots=ListSlots(self.begin),
+            take_slot_back=TakeSlotBack(self.begin, self.cache),
+            search_slots=SearchSlots(self.begin, self.cache, self.clock),
+            book_appointment=BookAppointment(self.book_together),
+            list_appointments=ListAppointments(self.begin),
+            read_appointment=ReadAppointment(self.begin),
+            cancel_appointment=CancelAppointment(self.begin, self.cache, self.happened),
+            forget_keys=ForgetKeys(self.begin, self.clock),
+            start_consultation=StartConsultation(self.begin, self.happened),
+            issue_prescription=IssuePrescription(self.begin, self.happened),
+            read_prescription=ReadPrescription(self.begin, self.happened),
+            record_events=RecordEvents(self.begin),
+            search_audit=SearchAudit(self.begin),
+        )
+
+    async def user(
+        self, role: Role = Role.PATIENT, *, full_name: str = "Grace Hopper", email: str | None = None
+    ) -> User:
+        """Add a user."""
+        user = a_user(role=role, full_name=full_name, email=email)
+        async with self.database.begin() as uow:
+            await uow.users.add(user, await self.passwords.hash("their password"))
+        return user
+
+    async def doctor(self, specialty: str = "cardiology", *, fee: Money | None = None) -> Doctor:
+        """Add a doctor who has a profile."""
+        user = await self.user(Role.DOCTOR, full_name="Rosalind Franklin")
+        async with self.database.begin() as uow:
+            await uow.profiles.put(a_profile(user.id, specialty=specialty, fee=fee))
+        return Doctor(user.id, user.full_name, specialty)
+
+    async def slots(
+        self, doctor: Doctor, *starts: datetime, length: timedelta = 30 * MINUTE, fee: Money | None = None
+    ) -> list[Slot]:
+        """Add slots of a doctor, in the past too."""
+        slots = [a_slot(doctor=doctor, time=TimeRange(start, start + length), fee=fee) for start in starts]
+        async with self.database.begin() as uow:
+            await uow.slots.add(slots)
+        return slots
+
+    async def slot(self, doctor: Doctor | None = None, start: datetime = TOMORROW) -> Slot:
+        """Add one slot."""
+        (slot,) = await self.slots(doctor or await self.doctor(), start)
+        return slot
+
+    async def booked(self, slot: Slot | None = None, patient: User | None = None) -> Appointment:
+        """Book a slot."""
+        slot = slot or await self.slot()
+        patient = patient or await self.user()
+        booking = Booking(actor=an_actor(patient.id), slot=slot.id, key=str(uuid4()))
+        return await self.can.book_appointment(booking)
+
+    async def appointment(self, id: AppointmentId) -> Appointment | None:
+        """Return an appointment as it is kept."""
+        async with self.database.begin() as uow:
+            return await uow.appointments.get(id)
+
+    async def appointments(self, user: User | Doctor) -> Sequence[Appointment]:
+        """Return someone's appointments as they are kept."""
+        async with self.database.begin() as uow:
+            return (await uow.appointments.of(user.id, Paging(500))).items
+
+    async def free(self, specialty: str = "cardiology", day: datetime = TOMORROW) -> list[Slot]:
+        """Return what a search of a day, in UTC, finds."""
+        search = Search(specialty, day.date(), paging=Paging(500))
+        async with self.database.begin() as uow:
+            return list((await uow.slots.free(search, now=self.clock.now())).items)
+
+    async def events(self, kind: EventKind | None = None) -> list[Event]:
+        """Return the events that wait in the outbox, and leave them there."""
+        found: list[Event] = []
+        with suppress(Undone):
+            async with self.database.begin() as uow:
+                found.extend(await uow.outbox.take(await uow.outbox.lock(10_000)))
+                raise Undone
+        return sorted((one for one in found if kind in {None, one.kind}), key=lambda one: one.at)

@@ -1,0 +1,112 @@
+"""Who may do what."""
+
+from uuid import uuid4
+
+import pytest
+from tests.builders import NOBODY, SYSTEM, a_user_id, an_actor
+
+from healthcare.domain.kernel import Forbidden, NotYours, Role, Unauthenticated
+from healthcare.domain.policy import POLICY, Action, Relation, permit, require_relation
+
+OPEN = {action for action, rule in POLICY.items() if rule.anyone}
+SYSTEMS = {action for action, rule in POLICY.items() if rule.system}
+
+
+def test_every_action_has_a_row() -> None:
+    assert set(POLICY) == set(Action)
+
+
+def test_every_row_lets_somebody_in() -> None:
+    assert all(rule.anyone or rule.system or rule.roles for rule in POLICY.values())
+
+
+def test_what_anybody_may_do_is_short() -> None:
+    assert sorted(OPEN) == ["list-specialties", "log-in", "register", "search-slots"]
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_do_what_the_table_says_and_nothing_else(action: Action, role: Role) -> None:
+    rule = POLICY[action]
+
+    if rule.anyone or role in rule.roles:
+        permit(action, an_actor(), role)
+    else:
+        with pytest.raises(Forbidden):
+            permit(action, an_actor(), role)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_nobody_may_do_only_what_is_open(action: Action) -> None:
+    if action in OPEN:
+        permit(action, NOBODY)
+    else:
+        with pytest.raises(Unauthenticated):
+            permit(action, NOBODY)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_the_system_may_do_its_own_work_and_what_is_open(action: Action) -> None:
+    if action in OPEN | SYSTEMS:
+        permit(action, SYSTEM)
+    else:
+        with pytest.raises(Unauthenticated):
+            permit(action, SYSTEM)
+
+
+@pytest.mark.parametrize("action", set(Action) - OPEN)
+def test_somebody_whom_we_do_not_know_has_to_sign_in(action: Action) -> None:
+    with pytest.raises(Unauthenticated):
+        permit(action, an_actor(), None)
+
+
+@pytest.mark.parametrize("action", set(Action) - OPEN)
+def test_a_role_without_a_user_is_nobody(action: Action) -> None:
+    with pytest.raises(Unauthenticated):
+        permit(action, NOBODY, Role.ADMIN)
+
+
+def test_who_is_turned_away_is_remembered_with_what_they_wanted() -> None:
+    actor, subject = an_actor(), uuid4()
+
+    with pytest.raises(Forbidden) as refused:
+        permit(Action.CHANGE_ROLE, actor, Role.PATIENT, subject=subject)
+
+    assert (refused.value.actor, refused.value.subject) == (actor, subject)
+
+
+@pytest.mark.parametrize("action", [action for action, rule in POLICY.items() if rule.relation])
+def test_strangers_are_told_that_the_thing_does_not_exist(action: Action) -> None:
+    actor, subject = an_actor(), uuid4()
+
+    with pytest.raises(NotYours) as refused:
+        require_relation(action, actor, doctor=a_user_id(), patient=a_user_id(), subject=subject)
+
+    assert (refused.value.actor, refused.value.subject) == (actor, subject)
+
+
+@pytest.mark.parametrize("action", [action for action, rule in POLICY.items() if rule.relation])
+def test_its_doctor_stands_to_the_thing_as_the_table_demands(action: Action) -> None:
+    doctor = a_user_id()
+
+    require_relation(action, an_actor(doctor), doctor=doctor, patient=a_user_id(), subject=uuid4())
+
+
+@pytest.mark.parametrize("action", [action for action, rule in POLICY.items() if rule.relation])
+def test_its_patient_does_only_where_the_table_says_so(action: Action) -> None:
+    patient = a_user_id()
+
+    if POLICY[action].relation is Relation.ITS_DOCTOR_OR_PATIENT:
+        require_relation(action, an_actor(patient), doctor=a_user_id(), patient=patient, subject=uuid4())
+    else:
+        with pytest.raises(NotYours):
+            require_relation(action, an_actor(patient), doctor=a_user_id(), patient=patient, subject=uuid4())
+
+
+def test_nobody_does_not_stand_to_a_thing_without_a_patient() -> None:
+    with pytest.raises(NotYours):
+        require_relation(Action.READ_APPOINTMENT, NOBODY, doctor=a_user_id(), subject=uuid4())
+
+
+def test_where_the_table_demands_no_relation_anybody_who_was_let_in_goes_on() -> None:
+    require_relation(Action.SEARCH_AUDIT, an_actor(), doctor=a_user_id(), subject=uuid4())
