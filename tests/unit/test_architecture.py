@@ -97,7 +97,9 @@ def structs(parent: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
 
 
 def is_input(struct: type[msgspec.Struct]) -> bool:
-    return struct.__module__.startswith(f"{entrypoints.__name__}.") and struct.__name__.endswith(("Request", "In"))
+    return struct.__module__.startswith(f"{entrypoints.__name__}.") and struct.__name__.endswith(
+        ("Request", "Query", "In")
+    )
 
 
 def test_the_contracts_are_the_nine_that_were_agreed() -> None:

@@ -330,3 +330,18 @@ def test_root_may_keep_its_state_in_a_closed_folder(tmp_path: Path) -> None:
     assert elsewhere.is_relative_to(ELSEWHERE)
     assert not elsewhere.exists()
     assert not state.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs its servers as somebody else")
+def test_data_outside_a_closed_folder_go_when_the_folder_has_gone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with valkey(tmp_path / "deleted", durable=False):
+        elsewhere = Path((tmp_path / "deleted" / "data-folder").read_text(encoding="utf-8").strip())
+    shutil.rmtree(tmp_path / "deleted")
+    assert elsewhere.exists()
+
+    with valkey(tmp_path / "state", durable=False):
+        pass
+    discard(tmp_path / "state")
+
+    assert not elsewhere.exists()

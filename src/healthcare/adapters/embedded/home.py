@@ -10,7 +10,7 @@ import pwd
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -21,6 +21,7 @@ from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
 
 UNPRIVILEGED = "nobody"  # the one such account that every system has
 ELSEWHERE = Path("/var/lib/healthcare-embedded")  # root's alone to write, and never swept like /var/tmp
+FOR = "state-folder"
 GRACE = 15.0  # seconds for servers whose guard was killed to end by themselves
 
 
@@ -125,15 +126,25 @@ def locked(path: Path, *, grace: float, otherwise: str) -> Iterator[int]:
 
 
 def elsewhere(state: Path) -> Path:
-    """The folder that stands in for one which the servers' user cannot enter; a note in it says where."""
+    """The folder that stands in for one which the servers' user cannot enter; a note in each names the other."""
+    make(ELSEWHERE, 0o711)
+    sweep()
     folder = ELSEWHERE / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
     note = state / "data-folder"
     if not note.exists() and folder.exists():
-        shutil.rmtree(folder)  # the state folder was deleted since, and was meant to take its data along
-    make(ELSEWHERE, 0o711)
+        shutil.rmtree(folder)  # the state folder was deleted and made again since
     make(folder, 0o711)
+    (folder / FOR).write_bytes(os.fsencode(state))
     note.write_text(f"{folder}\n", encoding="utf-8")
     return folder
+
+
+def sweep() -> None:
+    """Delete what stands in for folders that have been deleted, where no server runs any more."""
+    for note in ELSEWHERE.glob(f"*/{FOR}"):
+        if not Path(os.fsdecode(note.read_bytes())).exists():
+            with suppress(FolderInUse), locked(note.with_name("servers.lock"), grace=0, otherwise="in use"):
+                shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def make(folder: Path, mode: int) -> None:
