@@ -134,26 +134,26 @@ class ConsultationController(Controller):
         started = await start_consultation(actor=request.user, appointment=AppointmentId(data.appointment_id))
         return Response(ConsultationBody.of(started.consultation), status_code=201 if started.new else 200)
 
-    @post("/{consultation:uuid}/prescription", summary="Prescribe", refuses=(NotFound, PrescriptionIssued))
+    @post("/{id:uuid}/prescription", summary="Prescribe", refuses=(NotFound, PrescriptionIssued))
     async def prescribe(
         self,
         request: ApiRequest[NoQuery],
-        consultation: FromPath[UUID],
+        id: FromPath[UUID],
         data: JSONBody[PrescribeRequest],
         issue_prescription: Use[IssuePrescription],
     ) -> PrescriptionBody:
         """Issue the prescription, once and for all, and finish the consultation."""
         prescription = await issue_prescription(
             actor=request.user,
-            consultation=ConsultationId(consultation),
+            consultation=ConsultationId(id),
             items=tuple(item.item for item in data.items),
         )
         return PrescriptionBody.of(prescription)
 
-    @get("/{consultation:uuid}/prescription", summary="Read a prescription", refuses=(NotFound,))
+    @get("/{id:uuid}/prescription", summary="Read a prescription", refuses=(NotFound,))
     async def read_prescription(
-        self, request: ApiRequest[NoQuery], consultation: FromPath[UUID], read_prescription: Use[ReadPrescription]
+        self, request: ApiRequest[NoQuery], id: FromPath[UUID], read_prescription: Use[ReadPrescription]
     ) -> PrescriptionBody:
         """Return the prescription of a consultation of yours; that you read it is recorded."""
-        prescription = await read_prescription(actor=request.user, consultation=ConsultationId(consultation))
+        prescription = await read_prescription(actor=request.user, consultation=ConsultationId(id))
         return PrescriptionBody.of(prescription)

@@ -8,7 +8,7 @@ from msgspec import ValidationError
 from healthcare.domain.kernel import Fault
 
 AT: Final = " - at `$"
-STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+STEP: Final = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
 NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
 
 RULES: Final = (
@@ -26,7 +26,7 @@ RULES: Final = (
 
 def fault_of(error: ValidationError) -> Fault:
     """Say which value breaks which rule. The message is all that msgspec tells."""
-    message, _, place = str(error).rpartition(AT) if AT in str(error) else (str(error), "", "")
+    message, _, place = str(error).partition(AT)
     path = tuple(int(index) if index else name for name, index in STEP.findall(place))
     if named := NAMED.fullmatch(message):
         what, name = named.groups()

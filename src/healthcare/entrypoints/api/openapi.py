@@ -63,7 +63,7 @@ def document(app: Litestar) -> bytes:
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
-            "paths": paths,
+            "paths": dict(sorted(paths.items())),
             "components": {
                 "schemas": schemas.components,
                 "securitySchemes": {BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -94,9 +94,14 @@ class Schemas:
             if name != kind.__name__:
                 self.components.setdefault(name, other)
         return [
-            {"name": name, "in": "query", "required": name in whole.get("required", ()), "schema": property_}
-            for name, property_ in whole.get("properties", {}).items()
+            {"name": name, "in": "query", "required": name in whole.get("required", ()), "schema": _given(value)}
+            for name, value in whole.get("properties", {}).items()
         ]
+
+
+def _given(schema: Json) -> Json:
+    # In a query there is no null: a parameter is there or it is not.
+    return next((one for one in schema.get("anyOf", ()) if one != {"type": "null"}), schema)
 
 
 def _kinds(handler: HTTPRouteHandler) -> list[Any]:
@@ -108,7 +113,7 @@ def _kinds(handler: HTTPRouteHandler) -> list[Any]:
 def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     shape: Shape = handler.opt[SHAPE]
     operation: Json = {
-        "operationId": handler.handler_name,
+        "operationId": shape.action or handler.handler_name,
         "tags": sorted(handler.resolve_tags()),
         "summary": handler.summary,
         "description": cleandoc(handler.fn.__doc__ or ""),

@@ -60,7 +60,7 @@ class OperationsController(Controller):
     @get("/metrics", open=True, include_in_schema=False)
     async def metrics(self) -> Response[bytes]:
         """Return what Prometheus collects."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _is_up(name: str, check: Callable[[], Awaitable[None]]) -> bool:

@@ -136,12 +136,12 @@ def _understood(request: ApiRequest[Any], error: Exception) -> Exception:
 
 def _method_not_allowed(request: ApiRequest[Any], error: HTTPException) -> Exception:
     # Litestar looks at the method first and at the ids in the path later; where one is no UUID there is no route.
-    allowed = (error.headers or {})["allow"]
+    methods = sorted((error.headers or {})["allow"].split(", "))
     try:
-        request.app.asgi_router.handle_routing(normalize_path(request.scope["path"]), allowed.split(", ")[0])
+        request.app.asgi_router.handle_routing(normalize_path(request.scope["path"]), methods[0])
     except NotFoundException:
         return NotFound()
-    return MethodNotAllowed(allowed)
+    return MethodNotAllowed(", ".join(methods))
 
 
 def _headers(cause: Exception) -> dict[str, str]:

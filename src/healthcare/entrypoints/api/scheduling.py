@@ -187,12 +187,12 @@ class SlotController(Controller):
         """Return your own slots by start, past ones too."""
         return Page.of(await list_slots(actor=request.user, paging=request.query.paging), OwnSlotBody.of)
 
-    @delete("/doctor/slots/{slot:uuid}", summary="Take a slot back", refuses=(NotFound, SlotTaken))
+    @delete("/doctor/slots/{id:uuid}", summary="Take a slot back", refuses=(NotFound, SlotTaken))
     async def take_back(
-        self, request: ApiRequest[NoQuery], slot: FromPath[UUID], take_slot_back: Use[TakeSlotBack]
+        self, request: ApiRequest[NoQuery], id: FromPath[UUID], take_slot_back: Use[TakeSlotBack]
     ) -> None:
         """Withdraw a slot of your own while it is free."""
-        await take_slot_back(actor=request.user, slot=SlotId(slot))
+        await take_slot_back(actor=request.user, slot=SlotId(id))
 
     @get(
         "/slots/search",
@@ -240,15 +240,15 @@ class AppointmentController(Controller):
         page = await list_appointments(actor=request.user, paging=request.query.paging)
         return Page.of(page, AppointmentBody.of)
 
-    @get("/appointments/{appointment:uuid}", summary="See an appointment", refuses=(NotFound,))
+    @get("/appointments/{id:uuid}", summary="See an appointment", refuses=(NotFound,))
     async def read_appointment(
-        self, request: ApiRequest[NoQuery], appointment: FromPath[UUID], read_appointment: Use[ReadAppointment]
+        self, request: ApiRequest[NoQuery], id: FromPath[UUID], read_appointment: Use[ReadAppointment]
     ) -> AppointmentBody:
         """Return one of your own appointments."""
-        return AppointmentBody.of(await read_appointment(actor=request.user, appointment=AppointmentId(appointment)))
+        return AppointmentBody.of(await read_appointment(actor=request.user, appointment=AppointmentId(id)))
 
     @post(
-        "/appointments/{appointment:uuid}/cancel",
+        "/appointments/{id:uuid}/cancel",
         status_code=200,
         summary="Cancel an appointment",
         refuses=(NotFound, AppointmentNotBooked, AppointmentStarted),
@@ -256,12 +256,10 @@ class AppointmentController(Controller):
     async def cancel(
         self,
         request: ApiRequest[NoQuery],
-        appointment: FromPath[UUID],
+        id: FromPath[UUID],
         data: JSONBody[CancelRequest],
         cancel_appointment: Use[CancelAppointment],
     ) -> AppointmentBody:
         """Give an appointment up before it starts; the slot is free again."""
-        cancelled = await cancel_appointment(
-            actor=request.user, appointment=AppointmentId(appointment), reason=data.reason
-        )
+        cancelled = await cancel_appointment(actor=request.user, appointment=AppointmentId(id), reason=data.reason)
         return AppointmentBody.of(cancelled)
