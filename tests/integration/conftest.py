@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from tests.integration.world import Conninfo, World
 
-from healthcare.adapters.embedded.servers import Servers, running
+from healthcare.adapters.embedded.servers import Servers, throwaway
 from healthcare.adapters.postgres.migrate import migrate
 
 TEMPLATE = "template_healthcare"
@@ -17,9 +17,9 @@ numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """PostgreSQL and Redis, for the whole run."""
-    with running(tmp_path_factory.mktemp("servers"), durable=False) as servers:
+    with throwaway() as servers:
         yield servers
 
 

@@ -62,7 +62,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     found = {name.lower(): value for name in names() if (value := _value(name, environment)) is not UNSET}
     try:
-        return convert(found, Settings, strict=False)
+        return convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
     except ValidationError as error:
         raise SettingsInvalid(f"the environment does not hold what is needed: {error}") from None
 

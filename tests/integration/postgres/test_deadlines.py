@@ -13,7 +13,7 @@ import pytest
 from tests.integration.conftest import conninfo_of
 from tests.integration.world import World
 
-from healthcare.adapters.embedded.servers import running
+from healthcare.adapters.embedded.servers import throwaway
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.postgres.migrate import migrate
 from healthcare.application.deadline import answer_within
@@ -128,9 +128,9 @@ async def test_a_commit_that_is_refused_kept_nothing(world: World) -> None:
     assert world.ask("SELECT FROM users") == []
 
 
-async def test_a_frozen_server_costs_no_more_than_the_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_frozen_server_costs_no_more_than_the_deadline() -> None:
     """SIGSTOP: the transaction under way and the next one both end by their deadlines, and later ones succeed."""
-    with running(tmp_path_factory.mktemp("frozen"), durable=False) as servers:
+    with throwaway() as servers:
         conninfo = conninfo_of(servers, "postgres")
         migrate(conninfo)
         database = PostgresDatabase(conninfo, size=2)
