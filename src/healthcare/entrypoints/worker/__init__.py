@@ -1,0 +1,1 @@
+"""The worker: does what requests leave behind, and clears away what has served its time."""

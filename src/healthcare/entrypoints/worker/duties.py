@@ -1,0 +1,69 @@
+"""What a worker does, each until it is told to stop; no failure ends any of it."""
+
+import asyncio
+from time import monotonic
+from typing import Final
+
+from taskiq.receiver import Receiver
+
+from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
+from healthcare.application.audit.record import RecordEvents
+from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.domain.kernel import Actor
+from healthcare.entrypoints.worker.patience import Complaints, occurs
+
+WORKER: Final = Actor(None, request="worker", system=True)
+LOOK_EVERY: Final = 1.0
+FORGET_EVERY: Final = 3600.0
+TRY_AGAIN_AFTER: Final = 60.0
+LISTEN_AGAIN_AFTER: Final = (0.1, 2.0)
+"""Seconds; of the last, the first pause and the longest."""
+
+
+async def drain(record_events: RecordEvents, due: asyncio.Event, stop: asyncio.Event) -> None:
+    """Empty the outbox each second, and at once when it is due; what becomes due meanwhile is looked for again."""
+    complaints = Complaints("events")
+    while not stop.is_set():
+        due.clear()
+        try:
+            while await record_events(actor=WORKER) and not stop.is_set():
+                pass
+            complaints.succeeded()
+        except Exception as reason:  # noqa: BLE001 - the events are still there: the next look finds them
+            complaints.failed(reason)
+        await occurs(due, within=LOOK_EVERY)
+
+
+async def forget(forget_keys: ForgetKeys, stop: asyncio.Event) -> None:
+    """Delete old idempotency keys, now and each hour."""
+    complaints = Complaints("keys")
+    pause = 0.0
+    while not await occurs(stop, within=pause):
+        try:
+            await forget_keys(actor=WORKER)
+            complaints.succeeded()
+            pause = FORGET_EVERY
+        except Exception as reason:  # noqa: BLE001 - the keys do no harm until the next time
+            complaints.failed(reason)
+            pause = TRY_AGAIN_AFTER
+
+
+async def listen(broker: BellBroker, due: asyncio.Event, stop: asyncio.Event) -> None:
+    """Say that it is due whenever the bell rings; where the bell cannot be heard, go on listening for it."""
+
+    async def rung() -> None:
+        due.set()
+
+    broker.is_worker_process = True
+    broker.register_task(rung, task_name=DRAIN)
+    complaints = Complaints("bell")
+    first, longest = LISTEN_AGAIN_AFTER
+    pause = first
+    while not stop.is_set():
+        began = monotonic()
+        try:
+            await Receiver(broker, max_async_tasks=1, run_startup=False).listen(stop)
+        except Exception as reason:  # noqa: BLE001 - without the bell, the worker still looks each second
+            complaints.failed(reason)
+        pause = first if monotonic() - began > longest else min(2 * pause, longest)
+        await occurs(stop, within=pause)
