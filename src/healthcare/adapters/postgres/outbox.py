@@ -21,8 +21,8 @@ class PostgresOutbox:
 
     async def add(self, *events: Event) -> None:
         """Put events in."""
-        self.session.announced = True
         for event in events:
+            self.session.announced = True
             await self.session.write(
                 """
                 INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Json
 from psycopg.types.range import Range
 
+from healthcare.adapters.postgres.outbox import PostgresOutbox
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import AppointmentId, Doctor, Money, Page, Paging, Patient, Position, Role, SlotId, UserId
 from healthcare.domain.policy import Action
@@ -249,10 +250,11 @@ class PostgresBookings:
         return diary
 
     async def keep(self, diary: Diary) -> None:
-        """Keep what the diary decided, in one statement."""
+        """Keep what the diary decided: all bookings in one statement; replays and refusals are rare."""
         if diary.booked:
             self.session.announced = True
             await self.session.write(KEEP, {"booked": Json([row_of(one) for one in diary.booked], dumps=encode)})
+        await PostgresOutbox(self.session).add(*diary.refused)
         if diary.replayed:
             # A replay writes, so that its answer too waits for the standby that holds the booking.
             await self.session.write(
