@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,7 @@ BAR: Final = 40
 
 
 class CannotStart(Exception):
-    """The demo cannot be started here."""
+    """The demo cannot be started here, or cannot go on."""
 
 
 class Stopped(BaseException):
@@ -66,11 +66,10 @@ def run(folder: Path, port: int) -> None:
             servers = stack.enter_context(running(folder.resolve() / "servers"))
             environment = prepare(servers, folder, port)
             sign_ins = asyncio.run(load_sample(environment, folder))
-            for name in ("worker", "api"):
-                stack.enter_context(process(name, environment, folder))
+            ours = {name: stack.enter_context(process(name, environment, folder)) for name in ("worker", "api")}
             wait_until_ready(f"http://127.0.0.1:{port}/health/ready", folder)
             say(welcome(port, sign_ins, folder))
-            signal.pause()
+            watch(ours, servers, folder)
     except FolderInUse as reason:
         raise CannotStart(f"another demo is running in {folder}; stop it first") from reason
     except ServersFailed as reason:
@@ -191,7 +190,7 @@ def write_privately(file: Path, content: bytes) -> None:
 
 
 @contextmanager
-def process(name: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
+def process(name: str, environment: dict[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run one of our own commands until the block is left."""
     with (folder / f"{name}.log").open("wb") as log:
         child = subprocess.Popen(  # noqa: S603 - the command is our own
@@ -204,7 +203,7 @@ def process(name: str, environment: dict[str, str], folder: Path) -> Iterator[No
             preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
         )
     try:
-        yield
+        yield child
     finally:
         child.terminate()
         try:
@@ -224,6 +223,18 @@ def wait_until_ready(url: str, folder: Path) -> None:
         except (URLError, OSError):
             time.sleep(0.05)
     raise CannotStart(f"the API did not come up; {folder}/api.log says why")
+
+
+def watch(ours: Mapping[str, "subprocess.Popen[bytes]"], servers: Servers, folder: Path) -> None:
+    """Wait until somebody stops the demo; raise CannotStart if a part of it ends by itself."""
+    while True:
+        time.sleep(0.5)
+        for name, child in ours.items():
+            if child.poll() is not None:
+                raise CannotStart(f"the {name} has ended by itself; {folder}/{name}.log says why")
+        with socket.socket() as line:
+            if line.connect_ex((servers.postgres.host, servers.postgres.port)):
+                raise CannotStart(f"PostgreSQL has ended by itself; {folder}/servers holds its log")
 
 
 def welcome(port: int, sign_ins: dict[str, sample.SignIn], folder: Path) -> str:
