@@ -4,8 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress, valkey
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[EventDict]]:
+    """What is logged, instead of pictures of tracebacks, which take seconds to draw."""
+    with capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture(scope="session")

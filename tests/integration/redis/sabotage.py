@@ -59,6 +59,26 @@ class JoinsAnyFlight(RedisSearchCache):
         self._flights = FlightsToAnyTokens()
 
 
+class SeparateFlights(Flights[K, T]):
+    """Nobody waits for anybody."""
+
+    def join(self, place: K, work: Callable[[], Awaitable[T]]) -> tuple[asyncio.Task[T], bool]:
+        """Return a flight of one's own."""
+        self._flights.pop(place, None)
+        return super().join(place, work)
+
+    async def _fly(self, _place: K, work: Callable[[], Awaitable[T]]) -> T:
+        return await work()
+
+
+class FliesAlone(RedisSearchCache):
+    """Each of its readers runs a query."""
+
+    def __init__(self, *, host: str, port: int, clock: Clock) -> None:
+        super().__init__(host=host, port=port, clock=clock)
+        self._flights = SeparateFlights()
+
+
 class StaleFlights(FreshFlights[K, T]):
     """Whoever asks may wait for what has begun already."""
 
@@ -97,7 +117,8 @@ class Counters(VersionTokens):
 
     async def read(self, names: Sequence[str]) -> Tokens:
         """Return the counts."""
-        return tuple(count or b"0" * LENGTH for count in await self._redis.mget(names))
+        counts = await self._redis.mget(names)
+        return tuple(count if isinstance(count, bytes) else b"0" * LENGTH for count in counts)
 
     async def drop(self, names: Collection[str]) -> None:
         """Count on."""

@@ -34,5 +34,5 @@ class Breaker:
     def failed(self, reason: Exception) -> None:
         """Let nobody through for a while."""
         if self._again is None:
-            self._log.warning("cache.away", reason=repr(reason))
+            self._log.warning("cache.away", exc_info=reason)
         self._again = monotonic() + REST

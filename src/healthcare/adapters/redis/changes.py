@@ -73,7 +73,7 @@ class Changes:
             await self._drop(batch)
         except Exception as reason:
             if not self._failing:
-                self._log.warning("cache.changes_untold", reason=repr(reason))
+                self._log.warning("cache.changes_untold", exc_info=reason)
             self._failing = True
             if self._again is None or self._again.done():
                 self._again = started(self._tell_again())

@@ -66,4 +66,4 @@ class TaskiqBell:
     def _complain(self, reason: Exception) -> None:
         if monotonic() - self._complained >= SILENCE:
             self._complained = monotonic()
-            self._log.warning("bell.away", reason=repr(reason.__cause__ or reason))
+            self._log.warning("bell.away", exc_info=reason)

@@ -1,6 +1,7 @@
 """The worker's process, from its start to a signal that ends it."""
 
 import asyncio
+import logging
 import signal
 from typing import Final
 
@@ -8,6 +9,7 @@ import structlog
 
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints.container import Container, opened
+from healthcare.entrypoints.logging import configure
 from healthcare.entrypoints.settings import Settings
 from healthcare.entrypoints.worker.duties import drain, forget, listen
 
@@ -18,6 +20,8 @@ STOP_WITHIN: Final = 5.0
 def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     use_one_database()
+    configure(settings.log_level)
+    logging.getLogger("taskiq").setLevel(logging.WARNING)  # it would report every ring
     asyncio.run(run(Container(settings=settings)))
 
 

@@ -20,7 +20,7 @@ class Complaints:
     def failed(self, reason: Exception) -> None:
         """Log it, unless that was done a moment ago."""
         if self._last is None or monotonic() - self._last >= SILENCE:
-            self._log.warning("worker.failed", reason=repr(reason), exc_info=reason)
+            self._log.warning("worker.failed", exc_info=reason)
             self._last = monotonic()
 
     def succeeded(self) -> None:
