@@ -71,12 +71,14 @@ class FakePasswords:
     """Passwords whose hashes can be read, and are made at once."""
 
     made: int = 0
+    verified: int = 0
 
     async def hash(self, password: str) -> str:
         self.made += 1
         return f"new:{self.made}:{password}"
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
+        self.verified += 1
         return password_hash is not None and password_hash.split(":", 2)[2] == password
 
     def is_outdated(self, password_hash: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from healthcare.adapters.memory.tables import AppointmentRow, ReceiptRow, SlotRow, Waiting
-from healthcare.adapters.memory.transaction import Transaction
+from healthcare.adapters.memory.transaction import Constraint, Transaction
 from healthcare.domain.kernel import (
     AppointmentId,
     Doctor,
@@ -150,9 +150,10 @@ class MemoryBookings:
         for patient in sorted({user for one in asked if (user := one.actor.user)}):
             await self.tx.lock("patient", patient)
         await self.tx.turn()
-        return self._look(asked)
+        return self.look(asked)
 
-    def _look(self, asked: Sequence[Booking]) -> Diary:
+    def look(self, asked: Sequence[Booking]) -> Diary:
+        """Write down what must be known to decide."""
         diary = Diary(roles={}, patients={}, slots={}, busy={}, receipts={})
         for one in asked:
             if (user := one.actor.user) is None:
@@ -167,15 +168,10 @@ class MemoryBookings:
         return diary
 
     async def keep(self, diary: Diary) -> None:
-        """Keep what the diary decided. The checks are the constraints of a database: with the locks they never fire."""
+        """Keep what the diary decided."""
         await self.tx.turn()
         for one in diary.booked:
-            appointment, user = one.appointment, one.booking.actor.known
-            live = [row for row in self.tx.appointments if row.live]
-            if any(row.slot == appointment.slot for row in live):
-                raise SlotTaken
-            if any(row.patient == user and row.time.overlaps(appointment.time) for row in live):
-                raise PatientBusy
+            appointment, name = one.appointment, (one.booking.actor.known, one.booking.key)
             row = AppointmentRow(
                 id=appointment.id,
                 slot=appointment.slot,
@@ -186,13 +182,27 @@ class MemoryBookings:
                 status=appointment.status,
                 version=appointment.version,
             )
+            await self.check(row, name)
             self.tx.appointments.put(row.id, row)
-            self.tx.receipts.put(
-                (user, one.booking.key), ReceiptRow(diary.receipts[user, one.booking.key], one.event.at)
-            )
+            self.tx.receipts.put(name, ReceiptRow(diary.receipts[name], one.event.at))
         for event in [*(one.event for one in diary.booked), *diary.refused]:
             self.tx.outbox.put(event.id, Waiting(event))
             self.tx.filled = True
+
+    async def check(self, new: AppointmentRow, key: tuple[UserId, str]) -> None:
+        """Refuse what the constraints of a database refuse: with the locks they never have to.
+
+        A constraint waits for whoever is about to break it, and then looks at what they did.
+        """
+        for name in (("live on slot", new.slot), ("live of patient", new.patient), ("key", *key)):
+            await self.tx.lock(*name)
+        live = [row for row in self.tx.appointments if row.live]
+        if any(row.slot == new.slot for row in live):
+            raise SlotTaken
+        if any(row.patient == new.patient and row.time.overlaps(new.time) for row in live):
+            raise PatientBusy
+        if key in self.tx.receipts:
+            raise Constraint("one_effect_per_key")
 
     async def forget(self, *, before: datetime) -> int:
         """Delete the receipts that are older."""

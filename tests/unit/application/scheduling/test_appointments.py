@@ -1,0 +1,138 @@
+"""Reading, listing and cancelling appointments."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from tests.builders import DAY, HOUR, NOW, TOMORROW, an_actor
+from tests.clinic import Clinic
+from tests.unit.application.telltale import Telltale
+
+from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, UserId
+from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
+
+pytestmark = pytest.mark.anyio
+
+
+async def cancel(clinic: Clinic, who: UserId, appointment: Appointment, reason: str = "ill") -> Appointment:
+    return await clinic.can.cancel_appointment(actor=an_actor(who), appointment=appointment.id, reason=reason)
+
+
+async def test_its_patient_and_its_doctor_read_an_appointment(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+
+    for who in (appointment.patient.id, appointment.doctor.id):
+        assert await clinic.can.read_appointment(actor=an_actor(who), appointment=appointment.id) == appointment
+
+
+async def test_for_others_it_does_not_exist_and_that_they_asked_is_recorded(clinic: Clinic) -> None:
+    appointment, stranger = await clinic.booked(), await clinic.user()
+
+    with pytest.raises(NotYours):
+        await clinic.can.read_appointment(actor=an_actor(stranger.id), appointment=appointment.id)
+    with pytest.raises(NotYours):
+        await cancel(clinic, stranger.id, appointment)
+
+    events = await clinic.events(EventKind.ACCESS_REFUSED)
+    assert [(event.actor, event.subject) for event in events] == [(stranger.id, appointment.id)] * 2
+    assert await clinic.appointment(appointment.id) == appointment
+
+
+async def test_what_does_not_exist_is_not_found_and_that_is_not_recorded(clinic: Clinic) -> None:
+    actor, missing = an_actor((await clinic.user()).id), AppointmentId(uuid4())
+
+    with pytest.raises(NotFound):
+        await clinic.can.read_appointment(actor=actor, appointment=missing)
+    with pytest.raises(NotFound):
+        await clinic.can.cancel_appointment(actor=actor, appointment=missing, reason="ill")
+
+    assert await clinic.events() == []
+
+
+async def test_patients_and_doctors_see_the_appointments_that_are_theirs(clinic: Clinic) -> None:
+    doctor, patient = await clinic.doctor(), await clinic.user()
+    early, late = await clinic.slots(doctor, TOMORROW, TOMORROW + HOUR)
+    second, first = await clinic.booked(late, patient), await clinic.booked(early, patient)
+    await clinic.booked()
+
+    for who in (doctor.id, patient.id):
+        page = await clinic.can.list_appointments(actor=an_actor(who), paging=Paging())
+        assert page.items == (first, second)
+
+
+async def test_appointments_are_listed_page_by_page(clinic: Clinic) -> None:
+    doctor, patient = await clinic.doctor(), await clinic.user()
+    booked = [await clinic.booked(slot, patient) for slot in await clinic.slots(doctor, TOMORROW, NOW + 2 * DAY)]
+
+    first = await clinic.can.list_appointments(actor=an_actor(patient.id), paging=Paging(1))
+    second = await clinic.can.list_appointments(actor=an_actor(patient.id), paging=Paging(1, first.next))
+
+    assert [*first.items, *second.items] == booked
+    assert second.next is None
+
+
+@pytest.mark.parametrize("side", ["patient", "doctor"])
+async def test_its_patient_or_its_doctor_cancels_an_appointment(clinic: Clinic, side: str) -> None:
+    appointment = await clinic.booked()
+    who = appointment.patient.id if side == "patient" else appointment.doctor.id
+
+    cancelled = await cancel(clinic, who, appointment)
+
+    assert (cancelled.status, cancelled.version) == (AppointmentStatus.CANCELLED, 2)
+    assert await clinic.appointment(appointment.id) == cancelled
+    (event,) = await clinic.events(EventKind.APPOINTMENT_CANCELLED)
+    assert (event.actor, event.subject) == (who, appointment.id)
+
+
+async def test_the_slot_of_a_cancelled_appointment_is_found_and_booked_again(clinic: Clinic) -> None:
+    slot, patient = await clinic.slot(), await clinic.user()
+    first = await clinic.booked(slot, patient)
+
+    await cancel(clinic, patient.id, first)
+
+    assert [free.id for free in await clinic.free()] == [slot.id]
+    assert (await clinic.booked(slot, patient)).id != first.id
+
+
+async def test_an_appointment_is_cancelled_once(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+    both = (appointment.patient.id, appointment.doctor.id)
+
+    outcomes = await asyncio.gather(*(cancel(clinic, who, appointment) for who in both), return_exceptions=True)
+
+    assert [type(one) for one in outcomes if isinstance(one, Exception)] == [AppointmentNotBooked]
+    assert len(await clinic.events(EventKind.APPOINTMENT_CANCELLED)) == 1
+
+
+async def test_an_appointment_that_has_started_cannot_be_cancelled(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+    clinic.clock.wait(DAY)
+
+    with pytest.raises(AppointmentStarted):
+        await cancel(clinic, appointment.patient.id, appointment)
+
+    assert await clinic.appointment(appointment.id) == appointment
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 201, "\x00"])
+async def test_a_reason_is_given(clinic: Clinic, reason: str) -> None:
+    appointment = await clinic.booked()
+
+    with pytest.raises(Invalid) as refused:
+        await cancel(clinic, appointment.patient.id, appointment, reason)
+
+    assert refused.value.faults[0].path == ("reason",)
+
+
+async def test_searches_are_told_once_the_slot_is_free() -> None:
+    telltale = Telltale()
+    clinic = Clinic(cache=telltale)
+    slot = await clinic.slot()
+    appointment = await clinic.booked(slot)
+    telltale.look = clinic.free
+
+    await cancel(clinic, appointment.patient.id, appointment)
+
+    assert telltale.told[1:] == [{Touched("cardiology", TOMORROW.date())}]
+    assert telltale.seen == [[slot]]
