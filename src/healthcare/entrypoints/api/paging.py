@@ -22,7 +22,14 @@ T = TypeVar("T")
 B = TypeVar("B")
 
 Limit = Annotated[int, Meta(ge=1, le=MOST_PER_PAGE, description="The most items to return.")]
-Cursor = Annotated[str, Meta(description="The next_cursor of an earlier page.", pattern="^[A-Za-z0-9_-]{32}$")]
+Cursor = Annotated[
+    str,
+    Meta(
+        description="The next_cursor of an earlier page.",
+        pattern="^[A-Za-z0-9_-]{32}$",
+        max_length=32,  # to Python, `$` also stands before a last line end
+    ),
+]
 
 
 class PageRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
