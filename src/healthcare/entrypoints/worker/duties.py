@@ -2,13 +2,11 @@
 
 import asyncio
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from taskiq.receiver import Receiver
 
 from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
-from healthcare.application.audit.record import RecordEvents
-from healthcare.application.scheduling.forget_keys import ForgetKeys
 from healthcare.domain.kernel import Actor
 from healthcare.entrypoints.worker.patience import Complaints, occurs
 
@@ -20,7 +18,15 @@ LISTEN_AGAIN_AFTER: Final = (0.1, 2.0)
 """Seconds; of the last, the first pause and the longest."""
 
 
-async def drain(record_events: RecordEvents, due: asyncio.Event, stop: asyncio.Event) -> None:
+class Chore(Protocol):
+    """A use case of the system itself."""
+
+    async def __call__(self, *, actor: Actor) -> int:
+        """Do some of what there is to do, and return how much that was."""
+        ...
+
+
+async def drain(record_events: Chore, due: asyncio.Event, stop: asyncio.Event) -> None:
     """Empty the outbox each second, and at once when it is due; what becomes due meanwhile is looked for again."""
     complaints = Complaints("events")
     while not stop.is_set():
@@ -34,7 +40,7 @@ async def drain(record_events: RecordEvents, due: asyncio.Event, stop: asyncio.E
         await occurs(due, within=LOOK_EVERY)
 
 
-async def forget(forget_keys: ForgetKeys, stop: asyncio.Event) -> None:
+async def forget(forget_keys: Chore, stop: asyncio.Event) -> None:
     """Delete old idempotency keys, now and each hour."""
     complaints = Complaints("keys")
     pause = 0.0
@@ -65,5 +71,5 @@ async def listen(broker: BellBroker, due: asyncio.Event, stop: asyncio.Event) ->
             await Receiver(broker, max_async_tasks=1, run_startup=False).listen(stop)
         except Exception as reason:  # noqa: BLE001 - without the bell, the worker still looks each second
             complaints.failed(reason)
-        pause = first if monotonic() - began > longest else min(2 * pause, longest)
+        pause = first if monotonic() - began > pause else min(2 * pause, longest)
         await occurs(stop, within=pause)
