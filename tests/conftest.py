@@ -1,10 +1,15 @@
 """What every test needs."""
 
 import pytest
+from hypothesis import settings
 
 from healthcare.domain.zones import use_one_database
 
 use_one_database()
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("without haste", deadline=None)
+settings.load_profile("without haste")
 
 
 @pytest.fixture(scope="session")

@@ -222,10 +222,8 @@ class LifeOfARecklessClinic(LifeOfAClinic):
         return SabotagedDatabase(Reckless)
 
 
-LIVES = settings(max_examples=40, stateful_step_count=25, deadline=None)
-UNTIL_IT_FAILS = settings(
-    max_examples=500, stateful_step_count=25, deadline=None, database=None, phases=[Phase.generate]
-)
+LIVES = settings(max_examples=40, stateful_step_count=25)
+UNTIL_IT_FAILS = settings(max_examples=500, stateful_step_count=25, database=None, phases=[Phase.generate])
 
 
 def test_nothing_goes_wrong() -> None:
