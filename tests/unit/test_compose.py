@@ -101,7 +101,7 @@ def test_the_cache_may_evict_and_the_queue_may_not() -> None:
     assert "--maxmemory-policy allkeys-lru" in cache
     assert "--appendonly no" in cache
     assert "--maxmemory-policy noeviction" in queue
-    assert "--appendonly yes --appendfsync everysec" in queue
+    assert "--appendonly no" in queue
 
 
 def test_everything_that_listens_has_a_health_check() -> None:

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from healthcare.adapters.security.keys import KeysUnusable
+from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Refusal
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints import server, settings
@@ -59,7 +61,7 @@ def main() -> int:
                 )
             case "demo":
                 demo.run(arguments.folder, arguments.port)
-    except (SettingsInvalid, Refusal, operate.Refused, demo.CannotStart) as reason:
+    except (SettingsInvalid, KeysUnusable, Refusal, Unavailable, operate.Refused, demo.CannotStart) as reason:
         faults = [f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in getattr(reason, "faults", ())]
         sys.stderr.write("\n".join([f"healthcare: {reason}", *faults]) + "\n")
         return 1

@@ -22,6 +22,7 @@ class TaskiqBell:
         self._broker = broker
         self._rung = asyncio.Event()
         self._ringing: asyncio.Task[None] | None = None
+        self._closing = False
         self._complained = -SILENCE
         self._log = structlog.get_logger(__name__)
 
@@ -35,12 +36,14 @@ class TaskiqBell:
         self._ringing = asyncio.create_task(self._pass_on())
 
     async def close(self) -> None:
-        """Pass on what was rung last, and hang up."""
+        """Ring a last time, and hang up.
+
+        The task is asked to end, not cancelled: a cancellation that meets an answer of Redis is lost on its way.
+        """
+        self._closing = True
+        self._rung.set()
         if self._ringing:
-            self._ringing.cancel()
-            await asyncio.wait({self._ringing})
-        if self._rung.is_set():
-            await self._kick()
+            await self._ringing
         await self._broker.shutdown()
 
     async def check(self) -> None:
@@ -48,7 +51,7 @@ class TaskiqBell:
         await self._broker.check()
 
     async def _pass_on(self) -> None:
-        while True:
+        while not self._closing:
             await self._rung.wait()
             await self._kick()
 
@@ -57,9 +60,6 @@ class TaskiqBell:
         try:
             async with asyncio.timeout(PATIENCE):
                 await AsyncKicker(DRAIN, self._broker, {}).kiq()
-        except asyncio.CancelledError:
-            self._rung.set()  # closing passes it on
-            raise
         except Exception as reason:  # noqa: BLE001 - the outbox has it: nothing is lost but a second
             self._complain(reason)
 

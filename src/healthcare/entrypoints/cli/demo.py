@@ -104,7 +104,7 @@ def check_port(port: int) -> None:
 def prepare(servers: Servers, folder: Path, port: int) -> dict[str, str]:
     """Make the database and the key if they are missing, and return the environment that tells of them."""
     with psycopg.connect(servers.dsn("postgres"), autocommit=True) as admin:
-        if not admin.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+        if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
             admin.execute(f"CREATE DATABASE {DATABASE}")
     key = folder.resolve() / "signing-key.pem"
     if not key.exists():

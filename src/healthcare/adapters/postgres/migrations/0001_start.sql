@@ -93,7 +93,7 @@ CREATE TABLE consultations (
     CONSTRAINT progress_is_known CHECK (status IN ('in-progress', 'finished'))
 );
 
--- People are named as they were called, and doctors by the specialty they had, on the day of issue.
+-- People are named as they were called on the day of issue, and doctors by the specialty they were booked for.
 CREATE TABLE prescriptions (
     id                uuid PRIMARY KEY,
     consultation_id   uuid NOT NULL REFERENCES consultations,
