@@ -1,5 +1,6 @@
 """Why requests are refused: which refusal comes first, what it says, and what it does not tell."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
@@ -69,21 +70,41 @@ async def test_each_refusal_gives_way_to_those_before_it(api: Api) -> None:
     ]
 
 
-async def test_whoever_is_not_signed_in_learns_it_before_the_body_is_touched(api: Api) -> None:
-    touched = []
+class Endless(httpx.AsyncByteStream):
+    """A body that does not end."""
 
-    async def body() -> AsyncIterator[bytes]:
-        touched.append(True)
-        yield b"{}"
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self.pieces = 0
 
-    class Untouched(httpx.AsyncByteStream):
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            return body()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.pieces += 1
+            yield b" " * 65536
+            await asyncio.sleep(self.pause)
 
-    response = await send(api, {}, content=Untouched())
 
-    assert response.status_code == 401
-    assert touched == []
+@pytest.mark.parametrize("role", [None, Role.PATIENT])
+async def test_whoever_sends_too_much_is_heard_out_for_a_while_and_told_why(api: Api, role: Role | None) -> None:
+    """A connection that is cut while the client is sending would not let them see the answer."""
+    credentials = {} if role is None else await api.as_(role)
+    quick, slow = Endless(0), Endless(60)
+
+    first = await send(api, credentials, content=quick)
+    begun = asyncio.get_running_loop().time()
+    second = await send(api, credentials, "/nowhere", content=slow)
+
+    assert (first.status_code, second.status_code) == (413 if role else 401, 404)
+    assert 32 <= quick.pieces <= 34
+    assert slow.pieces == 1
+    assert asyncio.get_running_loop().time() - begun < 1.5
+
+
+async def test_whoever_asks_before_they_send_is_not_heard_out(api: Api) -> None:
+    body = Endless(0)
+    response = await send(api, {"Expect": "100-continue"}, content=body)
+
+    assert (response.status_code, body.pieces) == (401, 0)
 
 
 async def test_64_kb_are_not_too_many(api: Api) -> None:

@@ -13,6 +13,7 @@ from healthcare.entrypoints.api.auth import authenticated
 from healthcare.entrypoints.api.consultation import ConsultationController
 from healthcare.entrypoints.api.directory import DirectoryController
 from healthcare.entrypoints.api.docs import DocsController
+from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.identity import IdentityController
 from healthcare.entrypoints.api.observed import Observed
 from healthcare.entrypoints.api.openapi import document
@@ -62,5 +63,5 @@ def create_app(
     )
     shape_routes(app)
     app.state.openapi = document(app)
-    app.asgi_handler = Observed(app.asgi_handler, new_id)
+    app.asgi_handler = Observed(Drained(app.asgi_handler), new_id)
     return app
