@@ -79,8 +79,9 @@ async def test_what_happened_is_recorded_within_seconds(redis_port: int, key_fil
         assert await uow.outbox.lock(1) == []
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.1])
+@pytest.mark.parametrize(
+    ("sign", "seconds"), [(signal.SIGTERM, 0.0), (signal.SIGTERM, 1.1), (signal.SIGINT, 0.5)], ids=str
+)
 def test_a_signal_ends_it_cleanly(redis_port: int, key_file: Path, sign: signal.Signals, seconds: float) -> None:
     """At any moment: as soon as it has started, and when it has settled down."""
     environment = {
