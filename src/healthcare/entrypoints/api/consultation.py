@@ -28,7 +28,7 @@ from healthcare.entrypoints.api.wiring import Use
 
 
 class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose time has come."""
+    """The appointment whose time has come."""
 
     appointment_id: UUID
 

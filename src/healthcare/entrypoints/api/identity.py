@@ -33,14 +33,14 @@ class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogInRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who says that they are whom."""
+    """An e-mail address, and the password that goes with it."""
 
     email: Address
     password: str
 
 
 class RoleRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which role whom is to have."""
+    """A user, and the role that they are to have."""
 
     user_id: UUID
     role: Role

@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl
 
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import ClientException, HTTPException
-from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
+from litestar.exceptions import InternalServerException
 from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
 
@@ -74,12 +73,8 @@ async def read(request: ApiRequest[Any]) -> None:
 async def _body(request: ApiRequest[Any]) -> bytes:
     try:
         body = await request.body()
-    except ClientException:
-        raise
-    except HTTPException as error:
-        if error.status_code != HTTP_500_INTERNAL_SERVER_ERROR:
-            raise
-        # Litestar blames us when the client hangs up before the end of the body.
+    except InternalServerException:
+        # So Litestar calls it when the client hangs up before the end of the body.
         raise Unreadable from None
     types = request.headers.getall("Content-Type", [])
     if request.headers.get("Content-Encoding", "identity") != "identity":
