@@ -92,7 +92,7 @@ class SlowlyRead(RedisSearchCache):
 
     async def _look(self, where: Names) -> View | None:
         view = await super()._look(where)
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.005)
         return view
 
 
