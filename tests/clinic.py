@@ -30,6 +30,7 @@ from healthcare.application.directory.keep_profile import KeepProfile
 from healthcare.application.directory.list_specialties import ListSpecialties
 from healthcare.application.identity.change_role import ChangeRole
 from healthcare.application.identity.create_admin import CreateAdmin
+from healthcare.application.identity.enrolment import Enrolment
 from healthcare.application.identity.log_in import LogIn
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.identity.register import RegisterPatient
@@ -75,13 +76,14 @@ class Clinic:
         self.tokens = FakeTokens()
         self.happened = Happened(self.clock, uuid4)
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
+        enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.book_together = BookAppointments(self.begin, self.cache, self.happened)
         self.can = UseCases(
-            register_patient=RegisterPatient(self.begin, self.passwords, self.happened),
+            register_patient=RegisterPatient(enrolment),
             log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),
             read_self=ReadSelf(self.begin),
             change_role=ChangeRole(self.begin, self.cache, self.happened),
-            create_admin=CreateAdmin(self.begin, self.passwords, self.happened),
+            create_admin=CreateAdmin(enrolment),
             keep_profile=KeepProfile(self.begin, self.cache, self.clock),
             list_specialties=ListSpecialties(self.begin),
             publish_slots=PublishSlots(self.begin, self.cache, self.happened),

@@ -28,6 +28,7 @@ from healthcare.application.directory.keep_profile import KeepProfile
 from healthcare.application.directory.list_specialties import ListSpecialties
 from healthcare.application.identity.change_role import ChangeRole
 from healthcare.application.identity.create_admin import CreateAdmin
+from healthcare.application.identity.enrolment import Enrolment
 from healthcare.application.identity.log_in import LogIn
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.identity.register import RegisterPatient
@@ -43,13 +44,14 @@ from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.application.uow import Transactions
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Happened
+from healthcare.entrypoints.settings import Settings
 
 
 class Container(containers.DeclarativeContainer):
     """`backend` is `postgres`, or `memory` for the whole system in one process and nothing else."""
 
     backend = providers.Object("postgres")
-    settings = providers.Dependency()
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
 
     clock = providers.Singleton(SystemClock)
     new_id = providers.Object(new_id)
@@ -85,13 +87,15 @@ class Container(containers.DeclarativeContainer):
 
     begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
 
+    enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
+
     use_cases = providers.Singleton(
         UseCases,
-        register_patient=providers.Singleton(RegisterPatient, begin, passwords, happened),
+        register_patient=providers.Singleton(RegisterPatient, enrolment),
         log_in=providers.Singleton(LogIn, begin, passwords, tokens, happened),
         read_self=providers.Singleton(ReadSelf, begin),
         change_role=providers.Singleton(ChangeRole, begin, cache, happened),
-        create_admin=providers.Singleton(CreateAdmin, begin, passwords, happened),
+        create_admin=providers.Singleton(CreateAdmin, enrolment),
         keep_profile=providers.Singleton(KeepProfile, begin, cache, clock),
         list_specialties=providers.Singleton(ListSpecialties, begin),
         publish_slots=providers.Singleton(PublishSlots, begin, cache, happened),
