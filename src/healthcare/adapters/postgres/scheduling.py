@@ -238,7 +238,7 @@ class PostgresBookings:
         must not also look for appointments.
         """
         parameters = {
-            "patients": [one.actor.known for one in asked],
+            "patients": [one.actor.user for one in asked],
             "slots": [one.slot for one in asked],
             "keys": [one.key for one in asked],
             "action": Action.BOOK_APPOINTMENT,
@@ -334,7 +334,8 @@ class PostgresAppointments:
 
 def see(diary: Diary, ask: Booking, row: DictRow) -> None:
     """Write down in the diary what one row of LOOK says."""
-    user = ask.actor.known
+    if (user := ask.actor.user) is None:
+        return  # the diary turns them away
     if row["role"] is not None:
         diary.roles[user] = Role(row["role"])
         diary.patients[user] = Patient(user, row["full_name"])
