@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 from healthcare.adapters.embedded.errors import FolderInUse, ServersFailed
 from healthcare.adapters.embedded.server import end_with_parent
 from healthcare.adapters.embedded.servers import Servers, running
-from healthcare.adapters.postgres.migrate import migrate
+from healthcare.adapters.postgres.migrate import MigrationRefused, migrate
 from healthcare.adapters.security import keys
 from healthcare.domain.kernel import UserId
 from healthcare.entrypoints import settings
@@ -72,6 +72,8 @@ def run(folder: Path, port: int) -> None:
             watch(ours, servers, folder)
     except FolderInUse as reason:
         raise CannotStart(f"another demo is running in {folder}; stop it first") from reason
+    except MigrationRefused as reason:
+        raise CannotStart(f"{reason}; {folder} was made by another version, remove it to start anew") from reason
     except ServersFailed as reason:
         raise CannotStart(str(reason)) from reason
     except Stopped:
