@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_booking, a_profile, a_user_id, an_actor
 from tests.clinic import Clinic
+from tests.integration.contracts.pages import all_pages
 from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
@@ -110,14 +111,7 @@ async def test_they_come_page_by_page(clinic: Clinic, limit: int) -> None:
     own = await clinic.slots(replace(doctor, id=patient.id), TOMORROW + 15 * MINUTE, TOMORROW + 45 * MINUTE)
     booked += [await clinic.booked(slot) for slot in own]
 
-    seen: list[Appointment] = []
-    paging = Paging(limit)
-    while True:
-        page = await of(clinic, patient.id, paging)
-        seen += page.items
-        if page.next is None:
-            break
-        paging = Paging(limit, page.next)
+    seen = await all_pages(lambda paging: of(clinic, patient.id, paging), limit=limit)
 
     assert [one.id for one in seen] == [one.id for one in sorted(booked, key=lambda one: (one.time.start, one.id))]
 

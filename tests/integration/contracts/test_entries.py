@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 from tests.builders import MINUTE, NOW, a_user_id, an_entry
 from tests.clinic import Database
+from tests.integration.contracts.pages import all_pages
 
 from healthcare.domain.audit.model import Entry, Question
 from healthcare.domain.audit.ports import Entries
-from healthcare.domain.kernel import EventKind, Outcome, Paging
+from healthcare.domain.kernel import EventKind, Outcome, Page, Paging
 
 pytestmark = pytest.mark.anyio
 
@@ -102,14 +103,10 @@ async def test_entries_come_page_by_page_also_where_they_are_of_one_instant(data
     entries = [an_entry(at=NOW + n // 3 * MINUTE, actor=actor) for n in range(6)]
     await add(database, *entries, an_entry())
 
-    seen: list[Entry] = []
-    paging = Paging(limit)
-    while True:
+    async def fetch(paging: Paging) -> Page[Entry]:
         async with database.begin() as uow:
-            page = await uow.entries.find(Question(actor=actor), paging)
-        seen += page.items
-        if page.next is None:
-            break
-        paging = Paging(limit, page.next)
+            return await uow.entries.find(Question(actor=actor), paging)
+
+    seen = await all_pages(fetch, limit=limit)
 
     assert seen == sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True)

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_actor
 from tests.clinic import Clinic
+from tests.integration.contracts.pages import all_pages
 from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
@@ -252,14 +253,7 @@ async def test_a_doctors_slots_come_page_by_page(clinic: Clinic, limit: int) -> 
     doctor = await clinic.doctor()
     slots = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n in range(5)))
 
-    seen: list[Slot] = []
-    paging = Paging(limit)
-    while True:
-        page = await of(clinic, doctor, paging)
-        seen += page.items
-        if page.next is None:
-            break
-        paging = Paging(limit, page.next)
+    seen = await all_pages(lambda paging: of(clinic, doctor, paging), limit=limit)
 
     assert seen == slots
 
@@ -297,14 +291,10 @@ async def test_a_search_finds_page_after_page_also_where_slots_start_at_once(cli
     slots = [slot for _ in range(3) for slot in await clinic.slots(await clinic.doctor(), TOMORROW, TOMORROW + HOUR)]
     day = TOMORROW.date()
 
-    seen: list[Slot] = []
-    paging = Paging(limit)
-    while True:
+    async def fetch(paging: Paging) -> Page[Slot]:
         async with clinic.database.begin() as uow:
-            page = await uow.slots.free(Search("cardiology", day, paging=paging), now=NOW)
-        seen += page.items
-        if page.next is None:
-            break
-        paging = Paging(limit, page.next)
+            return await uow.slots.free(Search("cardiology", day, paging=paging), now=NOW)
+
+    seen = await all_pages(fetch, limit=limit)
 
     assert seen == sorted(slots, key=lambda slot: (slot.time.start, slot.id))

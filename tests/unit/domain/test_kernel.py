@@ -155,7 +155,7 @@ def test_pages_show_everything_once_and_in_order(total: int, limit: int) -> None
 
     seen: list[Position] = []
     after: Position | None = None
-    while True:
+    for _ in range(total + 1):
         begin = rows.index(after) + 1 if after else 0
         page: Page[Position] = Paging(limit, after).cut(rows[begin : begin + limit + 1], lambda row: row)
         seen += page.items
