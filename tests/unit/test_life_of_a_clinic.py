@@ -222,7 +222,7 @@ class LifeOfARecklessClinic(LifeOfAClinic):
         return SabotagedDatabase(Reckless)
 
 
-LIVES = settings(max_examples=40, stateful_step_count=25)
+LIVES = settings(max_examples=25, stateful_step_count=25)
 UNTIL_IT_FAILS = settings(max_examples=500, stateful_step_count=25, database=None, phases=[Phase.generate])
 
 
