@@ -15,7 +15,7 @@ ALL_WAIT_WITHIN = 0.3
 
 async def released_at_once(
     watcher: AsyncConnection[tuple[object, ...]], slot: UUID, contenders: Sequence[Callable[[], Awaitable[T]]]
-) -> tuple[list[T | BaseException], int]:
+) -> tuple[list[T], int]:
     """Hold the slot's row until the contenders queue for it, let them go, and return what came of them.
 
     The second value is how many were seen waiting for a lock before the first could go on.
@@ -24,7 +24,7 @@ async def released_at_once(
         await watcher.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot])
         running = [asyncio.ensure_future(contend()) for contend in contenders]
         waiting = await _count_waiting(watcher, len(contenders))
-    return await asyncio.gather(*running, return_exceptions=True), waiting
+    return await asyncio.gather(*running), waiting
 
 
 async def _count_waiting(watcher: AsyncConnection[tuple[object, ...]], expected: int) -> int:
@@ -43,4 +43,5 @@ async def _count_waiting(watcher: AsyncConnection[tuple[object, ...]], expected:
         most = max(most, row[0])
         # What is seen of others is kept for a transaction unless one asks to see anew.
         await watcher.execute("SELECT pg_stat_clear_snapshot()")
+        await asyncio.sleep(0.004)  # those who are to arrive need the processor too
     return most

@@ -8,9 +8,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from tests.integration.races.offices import refused_here
 from tests.integration.world import World, deadlocks, tomorrow_at
 
-from healthcare.adapters.postgres.refusals import constraint_refusals
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.consultation.errors import PrescriptionIssued
 from healthcare.domain.consultation.model import Item
@@ -32,16 +32,10 @@ ITEM = Item("Paracetamol", "500 mg", "oral", "3 a day", "5 days", "")
 @asynccontextmanager
 async def clinic(world: World) -> AsyncIterator[UseCases]:
     """Wire the whole system on PostgreSQL and Redis, and show that its locks were enough."""
-    before = deadlocks(world), by_constraints()
+    before = deadlocks(world), refused_here()
     async with opened(Container(settings=settings.read(world.environment))) as use_cases:
         yield use_cases
-    assert (deadlocks(world), by_constraints()) == before
-
-
-def by_constraints() -> float:
-    """Return how often a constraint made a refusal."""
-    samples = [sample for family in constraint_refusals.collect() for sample in family.samples]
-    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
+    assert (deadlocks(world), refused_here()) == before
 
 
 def by(user: UserId) -> Actor:
