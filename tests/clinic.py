@@ -147,7 +147,7 @@ class Clinic:
     async def appointments(self, user: User | Doctor) -> Sequence[Appointment]:
         """Return someone's appointments as they are kept."""
         async with self.database.begin() as uow:
-            return (await uow.appointments.of(user.id, Paging(500))).items
+            return (await uow.appointments.of(user.id, Paging(500), as_doctor=True)).items
 
     async def free(self, specialty: str = "cardiology", day: datetime = TOMORROW) -> list[Slot]:
         """Return what a search of a day, in UTC, finds."""

@@ -108,15 +108,25 @@ def permit(action: Action, actor: Actor, role: Role | None = None, *, subject: U
 
 
 def require_relation(
-    action: Action, actor: Actor, *, doctor: UserId, patient: UserId | None = None, subject: UUID
+    action: Action,
+    actor: Actor,
+    role: Role | None,
+    *,
+    doctor: UserId,
+    patient: UserId | None = None,
+    subject: UUID,
 ) -> None:
     """Let the actor go on, or refuse as if the thing did not exist.
+
+    Only a doctor is somebody's doctor: who has lost the role no longer sees the patients they had. Nobody loses what is
+    theirs as a patient.
 
     Raises:
         NotYours: the actor does not stand to the thing as the table demands.
     """
     if (relation := POLICY[action].relation) is None:
         return
-    related = {doctor} if relation is Relation.ITS_DOCTOR else {doctor, patient}
-    if actor.user is None or actor.user not in related:
+    is_doctor = role is Role.DOCTOR and actor.user == doctor
+    is_patient = relation is Relation.ITS_DOCTOR_OR_PATIENT and actor.user == patient
+    if actor.user is None or not (is_doctor or is_patient):
         raise NotYours(actor, subject)

@@ -20,9 +20,11 @@ pytestmark = pytest.mark.anyio
 PORT = Appointments
 
 
-async def of(clinic: Clinic, user: UserId, paging: Paging | None = None) -> Page[Appointment]:
+async def of(
+    clinic: Clinic, user: UserId, paging: Paging | None = None, *, as_doctor: bool = True
+) -> Page[Appointment]:
     async with clinic.database.begin() as uow:
-        return await uow.appointments.of(user, paging or Paging())
+        return await uow.appointments.of(user, paging or Paging(), as_doctor=as_doctor)
 
 
 async def put(clinic: Clinic, appointment: Appointment) -> None:
@@ -97,6 +99,8 @@ async def test_both_sides_see_their_appointments_by_start_cancelled_ones_too(cli
     assert (await of(clinic, doctor.id)).items == (first, second)
     assert (await of(clinic, patient.id)).items == (first, second, elsewhere)
     assert (await of(clinic, a_user_id())).items == ()
+    assert (await of(clinic, doctor.id, as_doctor=False)).items == ()
+    assert (await of(clinic, patient.id, as_doctor=False)).items == (first, second, elsewhere)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6])

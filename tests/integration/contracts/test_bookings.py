@@ -308,10 +308,10 @@ async def test_receipts_are_forgotten_by_age(clinic: Clinic) -> None:
     now = clinic.clock.now()
 
     async with clinic.database.begin() as uow:
-        assert await uow.bookings.forget(before=now) == 0
+        assert await uow.bookings.forget(9, before=now) == 0
     assert (await look(clinic, ask)).receipts
 
     async with clinic.database.begin() as uow:
-        assert await uow.bookings.forget(before=now + MINUTE) == 1
-        assert await uow.bookings.forget(before=now + MINUTE) == 0
+        assert await uow.bookings.forget(9, before=now + MINUTE) == 1
+        assert await uow.bookings.forget(9, before=now + MINUTE) == 0
     assert not (await look(clinic, ask)).receipts

@@ -80,7 +80,7 @@ def test_strangers_are_told_that_the_thing_does_not_exist(action: Action) -> Non
     actor, subject = an_actor(), uuid4()
 
     with pytest.raises(NotYours) as refused:
-        require_relation(action, actor, doctor=a_user_id(), patient=a_user_id(), subject=subject)
+        require_relation(action, actor, Role.DOCTOR, doctor=a_user_id(), patient=a_user_id(), subject=subject)
 
     assert (refused.value.actor, refused.value.subject) == (actor, subject)
 
@@ -89,7 +89,7 @@ def test_strangers_are_told_that_the_thing_does_not_exist(action: Action) -> Non
 def test_its_doctor_stands_to_the_thing_as_the_table_demands(action: Action) -> None:
     doctor = a_user_id()
 
-    require_relation(action, an_actor(doctor), doctor=doctor, patient=a_user_id(), subject=uuid4())
+    require_relation(action, an_actor(doctor), Role.DOCTOR, doctor=doctor, patient=a_user_id(), subject=uuid4())
 
 
 @pytest.mark.parametrize("action", [action for action, rule in POLICY.items() if rule.relation])
@@ -97,16 +97,40 @@ def test_its_patient_does_only_where_the_table_says_so(action: Action) -> None:
     patient = a_user_id()
 
     if POLICY[action].relation is Relation.ITS_DOCTOR_OR_PATIENT:
-        require_relation(action, an_actor(patient), doctor=a_user_id(), patient=patient, subject=uuid4())
+        require_relation(action, an_actor(patient), Role.PATIENT, doctor=a_user_id(), patient=patient, subject=uuid4())
     else:
         with pytest.raises(NotYours):
-            require_relation(action, an_actor(patient), doctor=a_user_id(), patient=patient, subject=uuid4())
+            require_relation(
+                action, an_actor(patient), Role.PATIENT, doctor=a_user_id(), patient=patient, subject=uuid4()
+            )
 
 
 def test_nobody_does_not_stand_to_a_thing_without_a_patient() -> None:
     with pytest.raises(NotYours):
-        require_relation(Action.READ_APPOINTMENT, NOBODY, doctor=a_user_id(), subject=uuid4())
+        require_relation(Action.READ_APPOINTMENT, NOBODY, None, doctor=a_user_id(), subject=uuid4())
 
 
 def test_where_the_table_demands_no_relation_anybody_who_was_let_in_goes_on() -> None:
-    require_relation(Action.SEARCH_AUDIT, an_actor(), doctor=a_user_id(), subject=uuid4())
+    require_relation(Action.SEARCH_AUDIT, an_actor(), Role.ADMIN, doctor=a_user_id(), subject=uuid4())
+
+
+@pytest.mark.parametrize("action", [action for action, rule in POLICY.items() if rule.relation])
+@pytest.mark.parametrize("role", [Role.PATIENT, Role.ADMIN])
+def test_who_is_no_doctor_any_more_is_nobodys_doctor(action: Action, role: Role) -> None:
+    doctor = a_user_id()
+
+    with pytest.raises(NotYours):
+        require_relation(action, an_actor(doctor), role, doctor=doctor, patient=a_user_id(), subject=uuid4())
+
+
+def test_a_patient_who_became_a_doctor_keeps_what_is_theirs() -> None:
+    patient = a_user_id()
+
+    require_relation(
+        Action.READ_PRESCRIPTION,
+        an_actor(patient),
+        Role.DOCTOR,
+        doctor=a_user_id(),
+        patient=patient,
+        subject=uuid4(),
+    )

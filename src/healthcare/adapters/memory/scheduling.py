@@ -204,10 +204,10 @@ class MemoryBookings:
         if key in self.tx.receipts:
             raise Constraint("one_effect_per_key")
 
-    async def forget(self, *, before: datetime) -> int:
-        """Delete the receipts that are older."""
+    async def forget(self, most: int, *, before: datetime) -> int:
+        """Delete up to `most` receipts that are older."""
         await self.tx.turn()
-        old = [(user, key) for (user, key), row in self.tx.receipts.items() if row.at < before]
+        old = [(user, key) for (user, key), row in self.tx.receipts.items() if row.at < before][:most]
         for name in old:
             self.tx.receipts.remove(name)
         return len(old)
@@ -247,11 +247,9 @@ class MemoryAppointments:
             replace(row, status=appointment.status, version=appointment.version, reason=reason or row.reason),
         )
 
-    async def of(self, user: UserId, paging: Paging) -> Page[Appointment]:
-        """Return those in which the user is the patient or the doctor, by start."""
+    async def of(self, user: UserId, paging: Paging, *, as_doctor: bool) -> Page[Appointment]:
+        """Return those in which the user is the patient, or also those in which they are the doctor, by start."""
         await self.tx.turn()
-        rows = sorted(
-            (row for row in self.tx.appointments if user in {row.patient, row.doctor} and beyond(paging, row)),
-            key=lambda row: (row.time.start, row.id),
-        )
+        theirs = [row for row in self.tx.appointments if row.patient == user or (as_doctor and row.doctor == user)]
+        rows = sorted((row for row in theirs if beyond(paging, row)), key=lambda row: (row.time.start, row.id))
         return paging.cut([appointment_of(self.tx, row) for row in rows[: paging.limit + 1]], start_of)

@@ -270,10 +270,19 @@ class PostgresBookings:
                 ],
             )
 
-    async def forget(self, *, before: datetime) -> int:
-        """Delete the receipts that are older."""
-        rows = await self.session.write("DELETE FROM idempotency_keys WHERE created_at < %s RETURNING 1", [before])
-        return len(rows)
+    async def forget(self, most: int, *, before: datetime) -> int:
+        """Delete up to `most` receipts that are older."""
+        rows = await self.session.write(
+            """
+            WITH gone AS (
+                DELETE FROM idempotency_keys
+                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys WHERE created_at < %s LIMIT %s))
+                RETURNING 1)
+            SELECT count(*) AS number FROM gone
+            """,
+            [before, most],
+        )
+        return int(rows[0]["number"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +320,7 @@ class PostgresAppointments:
             [appointment.status, appointment.version, reason, appointment.id],
         )
 
-    async def of(self, user: UserId, paging: Paging) -> Page[Appointment]:
+    async def of(self, user: UserId, paging: Paging, *, as_doctor: bool) -> Page[Appointment]:
         """Return those in which the user is the patient or the doctor; each half has an index of its own."""
         half = """
             (SELECT id FROM appointments
@@ -320,10 +329,11 @@ class PostgresAppointments:
               ORDER BY starts_at, id
               LIMIT %(most)s)
         """
+        halves = ["patient_id", "doctor_id"] if as_doctor else ["patient_id"]
         rows = await self.session.read(
             f"""
             {APPOINTMENT}
-             WHERE a.id IN ({half.format(who="patient_id")} UNION {half.format(who="doctor_id")})
+             WHERE a.id IN ({" UNION ".join(half.format(who=who) for who in halves)})
              ORDER BY a.starts_at, a.id
              LIMIT %(most)s
             """,

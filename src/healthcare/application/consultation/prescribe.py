@@ -21,10 +21,11 @@ class IssuePrescription:
         """Issue it once and for all."""
         check_items(items)
         async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user), subject=consultation)
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role, subject=consultation)
             if (found := await uow.consultations.lock(consultation)) is None:
                 raise NotFound
-            require_relation(self.action, actor, doctor=found.doctor.id, subject=consultation)
+            require_relation(self.action, actor, role, doctor=found.doctor.id, subject=consultation)
             finished, prescription = found.prescribe(
                 items, id=PrescriptionId(self.happened.new_id()), now=self.happened.clock.now()
             )

@@ -20,10 +20,13 @@ class ReadPrescription:
     async def __call__(self, *, actor: Actor, consultation: ConsultationId) -> Prescription:
         """Return the prescription of a consultation."""
         async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user), subject=consultation)
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role, subject=consultation)
             if (found := await uow.consultations.get(consultation)) is None:
                 raise NotFound
-            require_relation(self.action, actor, doctor=found.doctor.id, patient=found.patient.id, subject=consultation)
+            require_relation(
+                self.action, actor, role, doctor=found.doctor.id, patient=found.patient.id, subject=consultation
+            )
             if (prescription := await uow.prescriptions.of(consultation)) is None:
                 raise NotFound
             await uow.outbox.add(self.happened(EventKind.PRESCRIPTION_READ, actor, prescription.id))

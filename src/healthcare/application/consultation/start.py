@@ -28,10 +28,11 @@ class StartConsultation:
     async def __call__(self, *, actor: Actor, appointment: AppointmentId) -> Started:
         """Start; the appointment's lock makes two who start at once one after the other."""
         async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user), subject=appointment)
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role, subject=appointment)
             if (found := await uow.appointments.lock(appointment)) is None:
                 raise NotFound
-            require_relation(self.action, actor, doctor=found.doctor.id, subject=appointment)
+            require_relation(self.action, actor, role, doctor=found.doctor.id, subject=appointment)
             if existing := await uow.consultations.of(appointment):
                 return Started(existing, new=False)
             consultation = Consultation(

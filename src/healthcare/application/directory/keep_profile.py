@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from healthcare.application.searches import touching
 from healthcare.application.uow import Begin
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.kernel import Actor, Clock
@@ -22,13 +23,14 @@ class KeepProfile:
 
     async def __call__(self, *, actor: Actor, profile: Profile) -> Profile:
         """Keep the profile, which must be the caller's own, in place of an earlier one."""
-        async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user))
-            require_relation(self.action, actor, doctor=profile.doctor, subject=profile.doctor)
+        async with touching(self.cache) as touched, self.begin() as uow:
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role)
+            require_relation(self.action, actor, role, doctor=profile.doctor, subject=profile.doctor)
             await uow.profiles.lock(profile.doctor)
             before = await uow.profiles.get(profile.doctor)
+            touched |= {Touched(one.specialty) for one in (before, profile) if one}
             await uow.profiles.put(profile)
             if before and before.specialty != profile.specialty:
                 await uow.slots.move(profile.doctor, profile.specialty, now=self.clock.now())
-        await self.cache.forget({Touched(one.specialty) for one in (before, profile) if one})
         return profile

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from healthcare.application.searches import touching
 from healthcare.application.uow import Begin
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Actor, EventKind, Happened, NotFound, Role, UserId
@@ -22,7 +23,7 @@ class ChangeRole:
 
     async def __call__(self, *, actor: Actor, user: UserId, role: Role) -> User:
         """Give `user` the role; giving the one they have changes nothing."""
-        async with self.begin() as uow:
+        async with touching(self.cache) as touched, self.begin() as uow:
             await uow.users.lock_roles()
             permit(self.action, actor, await uow.users.role(actor.user), subject=user)
             if (before := await uow.users.get(user)) is None:
@@ -31,7 +32,6 @@ class ChangeRole:
             if after != before:
                 await uow.users.set_role(user, role)
                 await uow.outbox.add(self.happened(EventKind.ROLE_CHANGED, actor, user))
-            profile = await uow.profiles.get(user)
-        if profile:
-            await self.cache.forget({Touched(profile.specialty)})
+            if profile := await uow.profiles.get(user):
+                touched.add(Touched(profile.specialty))
         return after

@@ -21,9 +21,7 @@ class Enrolment:
         """Return an id that no user has."""
         return UserId(self.happened.new_id())
 
-    async def keep(
-        self, user: User, password: str, *kinds: EventKind, actor: Actor, by: UserId | None = None
-    ) -> None:
+    async def keep(self, user: User, password: str, *kinds: EventKind, actor: Actor, by: UserId | None = None) -> None:
         """Keep the user, and say what happened; the hash is made before the transaction, as it takes longer."""
         check_password(password)
         password_hash = await self.passwords.hash(password)

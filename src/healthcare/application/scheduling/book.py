@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from healthcare.application.searches import touching
 from healthcare.application.uow import Begin
 from healthcare.domain.kernel import AppointmentId, Happened, Refusal
 from healthcare.domain.policy import Action
@@ -22,13 +23,12 @@ class BookAppointments:
 
     async def __call__(self, asked: Sequence[Booking]) -> list[Appointment | Refusal]:
         """Return for each what came of it. The diary asks the policy table first: it knows the roles."""
-        async with self.begin() as uow:
+        async with touching(self.cache) as touched, self.begin() as uow:
             diary = await uow.bookings.lock(asked)
             answers = [self._decide(diary, one) for one in asked]
+            # Also by what was booked earlier: whoever is answered by a receipt may be the first to hear of it.
+            touched |= {Touched.by(one) for one in answers if isinstance(one, Appointment)}
             await uow.bookings.keep(diary)
-        await self.cache.forget(
-            {Touched(one.appointment.doctor.specialty, one.appointment.time.start.date()) for one in diary.booked}
-        )
         return answers
 
     def _decide(self, diary: Diary, ask: Booking) -> Appointment | Refusal:

@@ -9,6 +9,7 @@ from healthcare.domain.kernel import Actor, Clock
 from healthcare.domain.policy import Action, permit
 
 KEPT: Final = timedelta(hours=24)
+MOST_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class ForgetKeys:
     clock: Clock
 
     async def __call__(self, *, actor: Actor) -> int:
-        """Delete the records that are older, and return how many those were."""
+        """Delete records that are older, and return how many those were; 0 means that none is left."""
         permit(self.action, actor)
         async with self.begin() as uow:
-            return await uow.bookings.forget(before=self.clock.now() - KEPT)
+            return await uow.bookings.forget(MOST_AT_ONCE, before=self.clock.now() - KEPT)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from healthcare.application.uow import Begin
-from healthcare.domain.kernel import Actor, Page, Paging
+from healthcare.domain.kernel import Actor, Page, Paging, Role
 from healthcare.domain.policy import Action, permit
 from healthcare.domain.scheduling.model import Appointment
 
@@ -19,5 +19,6 @@ class ListAppointments:
     async def __call__(self, *, actor: Actor, paging: Paging) -> Page[Appointment]:
         """Return the caller's appointments by start."""
         async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user))
-            return await uow.appointments.of(actor.known, paging)
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role)
+            return await uow.appointments.of(actor.known, paging, as_doctor=role is Role.DOCTOR)

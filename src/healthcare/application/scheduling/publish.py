@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from healthcare.application.searches import touching
 from healthcare.application.uow import Begin
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Actor, Doctor, EventKind, Happened, SlotId, Unauthenticated
@@ -24,7 +25,7 @@ class PublishSlots:
     async def __call__(self, *, actor: Actor, publication: Publication) -> Sequence[Slot]:
         """Keep the slots, and return them in order."""
         publication.check(now=self.happened.clock.now())
-        async with self.begin() as uow:
+        async with touching(self.cache) as touched, self.begin() as uow:
             if (user := await uow.users.get(actor.known)) is None:
                 raise Unauthenticated
             permit(self.action, actor, user.role)
@@ -37,7 +38,7 @@ class PublishSlots:
                 Slot(id=SlotId(self.happened.new_id()), doctor=doctor, time=time, fee=profile.fee)
                 for time in publication.slots()
             ]
+            touched |= {Touched.by(slot) for slot in slots}
             await uow.slots.add(slots)
             await uow.outbox.add(self.happened(EventKind.SLOTS_PUBLISHED, actor, user.id))
-        await self.cache.forget({Touched.by(slot) for slot in slots})
         return slots

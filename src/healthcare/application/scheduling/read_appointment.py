@@ -19,8 +19,11 @@ class ReadAppointment:
     async def __call__(self, *, actor: Actor, appointment: AppointmentId) -> Appointment:
         """Return the appointment."""
         async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user), subject=appointment)
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role, subject=appointment)
             if (found := await uow.appointments.get(appointment)) is None:
                 raise NotFound
-            require_relation(self.action, actor, doctor=found.doctor.id, patient=found.patient.id, subject=appointment)
+            require_relation(
+                self.action, actor, role, doctor=found.doctor.id, patient=found.patient.id, subject=appointment
+            )
         return found

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from healthcare.application.searches import touching
 from healthcare.application.uow import Begin
 from healthcare.domain.kernel import Actor, NotFound, SlotId
 from healthcare.domain.policy import Action, permit, require_relation
@@ -20,11 +21,12 @@ class TakeSlotBack:
 
     async def __call__(self, *, actor: Actor, slot: SlotId) -> None:
         """Withdraw the slot."""
-        async with self.begin() as uow:
-            permit(self.action, actor, await uow.users.role(actor.user), subject=slot)
+        async with touching(self.cache) as touched, self.begin() as uow:
+            role = await uow.users.role(actor.user)
+            permit(self.action, actor, role, subject=slot)
             if (found := await uow.slots.lock(slot)) is None:
                 raise NotFound
-            require_relation(self.action, actor, doctor=found.doctor.id, subject=slot)
-            withdrawn = found.withdraw()
+            require_relation(self.action, actor, role, doctor=found.doctor.id, subject=slot)
+            found.withdraw()
+            touched.add(Touched.by(found))
             await uow.slots.withdraw(slot)
-        await self.cache.forget({Touched.by(withdrawn)})

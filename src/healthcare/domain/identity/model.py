@@ -31,7 +31,7 @@ class Email:
     @property
     def key(self) -> str:
         """What is equal for equal addresses."""
-        return self.value.lower()
+        return self.value.casefold()
 
 
 def check_password(password: str) -> None:

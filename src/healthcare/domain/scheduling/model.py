@@ -214,9 +214,9 @@ class Touched:
     day: date | None = None
 
     @classmethod
-    def by(cls, slot: Slot) -> "Touched":
-        """Name the searches that a change of this slot concerns."""
-        return cls(slot.doctor.specialty, slot.time.start.date())
+    def by(cls, changed: Slot | Appointment) -> "Touched":
+        """Name the searches that a change of this slot, or of a claim on one, concerns."""
+        return cls(changed.doctor.specialty, changed.time.start.date())
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ class Bookings(Protocol):
         """
         ...
 
-    async def forget(self, *, before: datetime) -> int:
-        """Delete the receipts that are older, and return how many those were."""
+    async def forget(self, most: int, *, before: datetime) -> int:
+        """Delete up to `most` receipts that are older, and return how many those were."""
         ...
 
 
@@ -81,8 +81,8 @@ class Appointments(Protocol):
         """Keep a change, and the reason of the one who cancelled."""
         ...
 
-    async def of(self, user: UserId, paging: Paging) -> Page[Appointment]:
-        """Return those in which the user is the patient or the doctor, by start."""
+    async def of(self, user: UserId, paging: Paging, *, as_doctor: bool) -> Page[Appointment]:
+        """Return those in which the user is the patient, or also those in which they are the doctor, by start."""
         ...
 
 

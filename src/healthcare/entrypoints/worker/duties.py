@@ -46,7 +46,8 @@ async def forget(forget_keys: Chore, stop: asyncio.Event) -> None:
     pause = 0.0
     while not await occurs(stop, within=pause):
         try:
-            await forget_keys(actor=WORKER)
+            while await forget_keys(actor=WORKER) and not stop.is_set():
+                pass
             complaints.succeeded()
             pause = FORGET_EVERY
         except Exception as reason:  # noqa: BLE001 - the keys do no harm until the next time

@@ -8,7 +8,7 @@ from tests.builders import DAY, HOUR, NOW, TOMORROW, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale
 
-from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, UserId
+from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, Role, UserId
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
 
@@ -59,6 +59,19 @@ async def test_patients_and_doctors_see_the_appointments_that_are_theirs(clinic:
     for who in (doctor.id, patient.id):
         page = await clinic.can.list_appointments(actor=an_actor(who), paging=Paging())
         assert page.items == (first, second)
+
+
+async def test_who_is_no_doctor_any_more_sees_none_of_their_patients(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+    former = appointment.doctor.id
+    async with clinic.database.begin() as uow:
+        await uow.users.set_role(former, Role.PATIENT)
+
+    with pytest.raises(NotYours):
+        await clinic.can.read_appointment(actor=an_actor(former), appointment=appointment.id)
+    with pytest.raises(NotYours):
+        await cancel(clinic, former, appointment)
+    assert (await clinic.can.list_appointments(actor=an_actor(former), paging=Paging())).items == ()
 
 
 async def test_appointments_are_listed_page_by_page(clinic: Clinic) -> None:

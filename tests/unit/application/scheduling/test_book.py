@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,9 @@ from tests.builders import HOUR, MINUTE, NOBODY, NOW, SYSTEM, TOMORROW, a_bookin
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale
 
+from healthcare.application.scheduling.book import BookAppointments
 from healthcare.application.scheduling.forget_keys import KEPT
+from healthcare.application.uow import OutcomeUnknown, UnitOfWork
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, Refusal, Role, SlotId, Unauthenticated
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Booking, Touched
@@ -209,6 +212,35 @@ async def test_searches_are_told_once_the_slot_is_gone() -> None:
 
     assert telltale.told == [{Touched("cardiology", TOMORROW.date())}]
     assert telltale.seen == [[]]
+
+
+async def test_searches_are_told_also_by_an_answer_that_is_repeated() -> None:
+    telltale = Telltale()
+    clinic = Clinic(cache=telltale)
+    ask = a_booking(an_actor((await clinic.user()).id), (await clinic.slot()).id)
+
+    await clinic.can.book_appointment(ask)
+    await clinic.can.book_appointment(ask)
+
+    assert telltale.told == [{Touched("cardiology", TOMORROW.date())}] * 2
+
+
+async def test_searches_are_told_where_nobody_knows_whether_the_booking_was_kept() -> None:
+    telltale = Telltale()
+    clinic = Clinic(cache=telltale)
+    ask = a_booking(an_actor((await clinic.user()).id), (await clinic.slot()).id)
+
+    @asynccontextmanager
+    async def losing_the_answer() -> AsyncIterator[UnitOfWork]:
+        async with clinic.begin() as uow:
+            yield uow
+        raise OutcomeUnknown
+
+    book = BookAppointments(losing_the_answer, telltale, clinic.happened)
+    with pytest.raises(OutcomeUnknown):
+        await book([ask])
+
+    assert telltale.told == [{Touched("cardiology", TOMORROW.date())}]
 
 
 async def test_of_many_who_want_one_slot_at_once_one_gets_it(clinic: Clinic) -> None:
