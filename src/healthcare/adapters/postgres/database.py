@@ -1,5 +1,6 @@
 """The pool of connections, and the beginning and the end of a transaction."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
 MOST_WAITING: Final = 256
 CONNECTION_LIFETIME: Final = 600.0
 """Seconds; requests."""
+RECONNECT_FOR: Final = 1.0
+"""Seconds. Longer, the pool would double its pauses up to minutes; after this, whoever waits makes it try anew."""
 
 LIMITS: Final = {
     "lock_timeout": "500ms",
@@ -83,6 +86,7 @@ class PostgresDatabase:
             max_waiting=MOST_WAITING,
             max_lifetime=CONNECTION_LIFETIME,
             timeout=LONGEST_WAIT_FOR_A_CONNECTION,
+            reconnect_timeout=RECONNECT_FOR,
             open=False,
         )
 
@@ -119,7 +123,7 @@ class PostgresDatabase:
                 finally:
                     await self._end(connection)
         finally:
-            await self._pool.putconn(connection)
+            await self._give_back(connection)
 
     async def _begun(self, end: float) -> AsyncConnection[DictRow]:
         """Return a connection in a new transaction. One that broke while it was idle is found out here."""
@@ -134,14 +138,18 @@ class PostgresDatabase:
                 with severed_at(end, connection):
                     await connection.execute("BEGIN", prepare=False)
             except OperationalError:
-                await self._pool.putconn(connection)
+                await self._give_back(connection)
             except BaseException:
                 await connection.close()
-                await self._pool.putconn(connection)
+                await self._give_back(connection)
                 raise
             else:
                 return connection
         raise Unavailable("no connection to PostgreSQL was had in time")
+
+    async def _give_back(self, connection: AsyncConnection[DictRow]) -> None:
+        """Return the connection to the pool, even where the caller is cancelled meanwhile: the pool would miss it."""
+        await asyncio.shield(self._pool.putconn(connection))
 
     async def _end(self, connection: AsyncConnection[DictRow]) -> None:
         """Roll back what was not committed; a connection that cannot is closed, which does the same."""

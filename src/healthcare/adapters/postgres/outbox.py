@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from healthcare.adapters.postgres.session import Session
 from healthcare.application.uow import MOST_TRIES
 from healthcare.domain.kernel import Event, EventId, EventKind, Outcome
@@ -60,11 +62,14 @@ class PostgresOutbox:
     async def failed(self, event: EventId, reason: str) -> None:
         """Remember that an event could not be taken out; after the fifth time it is a dead letter."""
         await self.session.write("UPDATE outbox SET tries = tries + 1 WHERE id = %s", [event])
-        await self.session.write(
+        dead = await self.session.write(
             """
             WITH dead AS (DELETE FROM outbox WHERE id = %s AND tries >= %s RETURNING *)
             INSERT INTO dead_letters (id, kind, at, actor_id, subject_id, outcome, request_id, reason)
             SELECT id, kind, at, actor_id, subject_id, outcome, request_id, %s FROM dead
+            RETURNING kind
             """,
             [event, MOST_TRIES, reason],
         )
+        for letter in dead:
+            structlog.get_logger(__name__).error("outbox.dead_letter", id=str(event), kind=letter["kind"])

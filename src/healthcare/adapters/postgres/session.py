@@ -61,13 +61,15 @@ class Session:
 
         self._connection.add_notice_handler(notice)
         try:
-            await self._connection.execute("COMMIT", prepare=False)
+            cursor = await self._connection.execute("COMMIT", prepare=False)
         except Error as error:
             if error.sqlstate is None or error.sqlstate.startswith(NO_ANSWER):
                 raise OutcomeUnknown("the commit was not answered") from error
             raise Unavailable(f"the commit was refused: {error.sqlstate}") from error
         finally:
             self._connection.remove_notice_handler(notice)
+        if cursor.statusmessage != "COMMIT":
+            raise Unavailable("the transaction had failed before, and was rolled back")
         if warned:
             raise OutcomeUnknown("the standby has not confirmed the commit")
 

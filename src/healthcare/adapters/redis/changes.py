@@ -46,7 +46,8 @@ class Changes:
 
     async def tell(self, names: Collection[str]) -> None:
         """Drop these tokens, and return when Redis has done so, or after half a second: it is tried in any case."""
-        change = Change(monotonic() + GIVEN_UP)
+        # A change of the same that is late already stays so until Redis has been told.
+        change = Change(monotonic() + GIVEN_UP, late=self.late(names))
         self._untold |= dict.fromkeys(names, change)
         while len(self._untold) > MOST:
             del self._untold[next(iter(self._untold))]

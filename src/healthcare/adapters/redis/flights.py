@@ -11,6 +11,7 @@ from healthcare.application.uow import Unavailable
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+GRACE: Final = 0.2
 LONGEST: Final = 3.0
 """Seconds that a flight may last, whatever time is left to the caller who happened to start it."""
 
@@ -86,7 +87,8 @@ async def bounded(work: Callable[[], Awaitable[T]]) -> T:
     """
     try:
         with answer_within(LONGEST):
-            async with asyncio.timeout(LONGEST):
+            # A little later than the deadline, so that whoever keeps it can end cleanly.
+            async with asyncio.timeout(LONGEST + GRACE):
                 return await work()
     except TimeoutError:
         raise Unavailable from None
