@@ -1,6 +1,6 @@
 """The HTTP server around the API: one process for one port; more load takes more processes behind a balancer."""
 
-from granian.constants import Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
 
@@ -20,6 +20,7 @@ def serve(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # of other protocols the limit on headers below does not hold
         loop=Loops.uvloop,
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEADERS_WITHIN),

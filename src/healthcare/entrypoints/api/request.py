@@ -1,5 +1,6 @@
 """Requests, read strictly and in the order in which their faults are answered."""
 
+import asyncio
 import re
 from functools import cache
 from typing import Any, Final, Generic, TypeVar, get_type_hints
@@ -11,12 +12,14 @@ from litestar.exceptions import InternalServerException
 from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
 
+from healthcare.application.deadline import remaining
 from healthcare.domain.kernel import Actor, Fault, Invalid
 from healthcare.domain.scheduling.model import KEY
 from healthcare.entrypoints.api.faults import fault_of
 from healthcare.entrypoints.api.refusals import ParameterFault, Unreadable, UnsupportedMediaType
 from healthcare.entrypoints.api.shape import SHAPE, Shape
 
+SECONDS_FOR_BODY: Final = 3.0
 KEY_HEADER: Final = "Idempotency-Key"
 JSON: Final = re.compile(r"application/json *(; *charset=(utf-8|\"utf-8\") *)?", re.IGNORECASE)
 NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -72,7 +75,11 @@ async def read(request: ApiRequest[Any]) -> None:
 
 async def _body(request: ApiRequest[Any]) -> bytes:
     try:
-        body = await request.body()
+        # The deadline bounds what we wait for; whoever sends a body more slowly has not asked yet.
+        async with asyncio.timeout(remaining(SECONDS_FOR_BODY)):
+            body = await request.body()
+    except TimeoutError:
+        raise Unreadable(faults=[Fault((), "slow", "the body did not arrive in time")]) from None
     except InternalServerException:
         # So Litestar calls it when the client hangs up before the end of the body.
         raise Unreadable from None

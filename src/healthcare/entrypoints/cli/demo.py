@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 import psycopg
@@ -35,6 +35,7 @@ from healthcare.entrypoints.cli.operate import OPERATOR
 from healthcare.entrypoints.container import Container, opened
 
 DATABASE: Final = "healthcare"
+LAST_PORT: Final = 65535
 READY_WITHIN: Final = 30.0
 """Seconds for the API to come up."""
 STOP_WITHIN: Final = 20.0
@@ -56,18 +57,20 @@ def run(folder: Path, port: int) -> None:
     Raises:
         CannotStart: says what is in the way, and what to do about it.
     """
+    stop = StopSign()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        check_port(port)
         folder.mkdir(mode=0o700, exist_ok=True)
         with ExitStack() as stack:
             say("starting PostgreSQL and Valkey …")
             servers = stack.enter_context(running(folder.resolve() / "servers"))
+            check_port(port)
             environment = prepare(servers, folder, port)
-            sign_ins = asyncio.run(load_sample(environment, folder))
+            with stop.later():
+                sign_ins = asyncio.run(load_sample(environment, folder, stop))
             ours = {name: stack.enter_context(process(name, environment, folder)) for name in ("worker", "api")}
-            wait_until_ready(f"http://127.0.0.1:{port}/health/ready", folder)
+            wait_until_ready(f"http://127.0.0.1:{port}/health/ready", ours["api"], folder)
             say(welcome(port, sign_ins, folder))
             watch(ours, servers, folder)
     except FolderInUse as reason:
@@ -80,11 +83,38 @@ def run(folder: Path, port: int) -> None:
         say("\nstopped; everything is kept for the next start")
 
 
-def stop(_signal: int, _frame: object) -> None:
-    """Leave every block in order. A second Ctrl-C must not disturb that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
+class StopSign:
+    """Leaves every block in order when a signal comes. A second Ctrl-C does not disturb that.
+
+    An exception that a signal raises in the middle of an event loop can end up anywhere in it, and lost. While one
+    runs, the signal is only remembered, and `check` raises where it does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._asked = self._later = False
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        """Take the signal."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._asked = True
+        if not self._later:
+            raise Stopped
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Only remember signals inside the block."""
+        self._later = True
+        try:
+            yield
+        finally:
+            self._later = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise Stopped if a signal has come."""
+        if self._asked:
+            raise Stopped
 
 
 def say(text: str) -> None:
@@ -94,12 +124,14 @@ def say(text: str) -> None:
 
 
 def check_port(port: int) -> None:
-    """Raise CannotStart if somebody else listens there."""
+    """Raise CannotStart if there is no such port, or somebody else listens there."""
+    if not 1 <= port <= LAST_PORT:
+        raise CannotStart(f"there is no port {port}; choose one from 1 to {LAST_PORT}: make demo PORT=3001")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as reason:
+        except OSError as reason:
             raise CannotStart(f"port {port} cannot be had ({reason}); choose another: make demo PORT=3001") from reason
 
 
@@ -129,7 +161,7 @@ def prepare(servers: Servers, folder: Path, port: int) -> dict[str, str]:
     return environment
 
 
-async def load_sample(environment: dict[str, str], folder: Path) -> dict[str, sample.SignIn]:
+async def load_sample(environment: dict[str, str], folder: Path, stop: StopSign) -> dict[str, sample.SignIn]:
     """Make the sample data that are missing, and show how far that is."""
     chosen = settings.read(environment)
     file = folder / "sign-ins.json"
@@ -139,8 +171,8 @@ async def load_sample(environment: dict[str, str], folder: Path) -> dict[str, sa
     container = Container(settings=chosen)
     with psycopg.connect(make_conninfo("", **chosen.postgres), autocommit=True) as connection:
         async with opened(container) as use_cases:
-            await show(sample.make_people(use_cases, OPERATOR, sign_ins, known_people(connection)))
-            await show(sample.publish(use_cases, container.clock(), offered_slots(connection)))
+            await show(sample.make_people(use_cases, OPERATOR, sign_ins, known_people(connection)), stop)
+            await show(sample.publish(use_cases, container.clock(), offered_slots(connection)), stop)
         # Plans that were made while the tables were empty would stay bad until PostgreSQL had counted by itself.
         connection.execute("ANALYZE")
     return sign_ins
@@ -170,10 +202,11 @@ def offered_slots(connection: psycopg.Connection) -> dict[tuple[UserId, str], li
     return {(doctor, zone): starts for doctor, zone, starts in rows}
 
 
-async def show(progress: sample.Progress) -> None:
+async def show(progress: sample.Progress, stop: StopSign) -> None:
     """Draw a bar that grows."""
     shown = False
     async for what, done, all_of_them in progress:
+        stop.check()
         filled = BAR * done // all_of_them
         sys.stdout.write(f"\r{'█' * filled}{'·' * (BAR - filled)} {done:4} of {all_of_them} {what}")
         sys.stdout.flush()
@@ -215,12 +248,13 @@ def process(name: str, environment: dict[str, str], folder: Path) -> Iterator["s
             child.wait()
 
 
-def wait_until_ready(url: str, folder: Path) -> None:
+def wait_until_ready(url: str, api: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Wait for the API; raise CannotStart if it does not come up."""
+    directly = build_opener(ProxyHandler({}))  # a proxy for the world outside does not know this machine
     end = time.monotonic() + READY_WITHIN
-    while time.monotonic() < end:
+    while time.monotonic() < end and api.poll() is None:
         try:
-            with urlopen(url, timeout=1):  # noqa: S310 - our own address
+            with directly.open(url, timeout=1):
                 return
         except (URLError, OSError):
             time.sleep(0.05)
