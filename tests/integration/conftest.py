@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from tests.integration.world import Conninfo, World
 
-from healthcare.adapters.embedded.servers import Servers, throwaway
+from healthcare.adapters.embedded.servers import PostgresAddress, Servers, throwaway
 from healthcare.adapters.postgres.migrate import migrate
 
 TEMPLATE = "template_healthcare"
@@ -53,11 +53,16 @@ def redis_address(servers: Servers) -> tuple[str, int]:
 
 def conninfo_of(servers: Servers, database: str) -> Conninfo:
     """Return how to connect to a database."""
+    return conninfo_of_address(servers.postgres, database)
+
+
+def conninfo_of_address(address: PostgresAddress, database: str) -> Conninfo:
+    """Return how to connect to a database of a server that runs alone."""
     return {
-        "host": servers.postgres.host,
-        "port": servers.postgres.port,
-        "user": servers.postgres.user,
-        "password": servers.postgres.password,
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": address.password,
         "dbname": database,
     }
 

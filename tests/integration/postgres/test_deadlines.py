@@ -10,10 +10,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from tests.integration.conftest import conninfo_of
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from tests.integration.conftest import conninfo_of, conninfo_of_address
 from tests.integration.world import World
 
-from healthcare.adapters.embedded.servers import throwaway
+from healthcare.adapters.embedded.servers import postgres, throwaway
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.postgres.migrate import migrate
 from healthcare.application.deadline import answer_within
@@ -151,6 +153,49 @@ async def test_a_frozen_server_costs_no_more_than_the_deadline() -> None:
             await until_it_answers(database)
         finally:
             await database.close()
+
+
+async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The pool does not sleep on what it learned while PostgreSQL was away."""
+    with postgres(tmp_path_factory.mktemp("outage"), durable=False) as server:
+        database = PostgresDatabase(conninfo_of_address(server.address, "postgres"), size=2)
+        await database.open()
+        try:
+            await until_it_answers(database)
+            server.stop()
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                with pytest.raises(Unavailable):
+                    await database.check()
+            server.start()
+            start = time.monotonic()
+            await until_it_answers(database)
+            assert time.monotonic() - start < 1.5
+        finally:
+            await database.close()
+
+
+async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the pool would be one smaller for good."""
+    async with opened(world, size=1) as database:
+        await database.check()
+        pool, giving_back = database._pool, asyncio.Event()  # noqa: SLF001 - the moment cannot be met from outside
+        putconn = pool.putconn
+
+        async def slowly(connection: AsyncConnection[DictRow]) -> None:
+            giving_back.set()
+            await asyncio.sleep(0.05)
+            await putconn(connection)
+
+        monkeypatch.setattr(pool, "putconn", slowly)
+        checking = asyncio.create_task(database.check())
+        await giving_back.wait()
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        await database.check()
 
 
 async def until_it_answers(database: PostgresDatabase) -> None:

@@ -54,8 +54,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "kept"
 
 
+def test_ctrl_c_while_the_sample_data_are_made_leaves_nothing_behind(folder: Path) -> None:
+    """The next start, which is the next test, makes the rest."""
+    output = folder.with_suffix(".first")
+    with output.open("w") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "healthcare", "demo", "--folder", str(folder), "--port", str(free_port())],
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    end = time.monotonic() + UP_WITHIN
+    while "working days" not in output.read_text():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < end, output.read_text()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(15) == 0
+    assert "Traceback" not in output.read_text()
+    assert "Ctrl-C" not in output.read_text(), "it had come up before"
+
+
 def test_a_newcomer_can_follow_the_readme(folder: Path) -> None:
-    """Its shell blocks, cut out and run in order against a demo that was started for the first time."""
+    """Its shell blocks, cut out and run in order against a demo that is up for the first time."""
     port = free_port()
     with demo(folder, port) as process:
         sign_ins = json.loads((folder / "sign-ins.json").read_text())
@@ -75,7 +97,9 @@ def test_a_newcomer_can_follow_the_readme(folder: Path) -> None:
             check=False,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "the same answer" in ran.stdout
         assert "prescription.issued" in ran.stdout
+        assert "prescription.read" in ran.stdout
 
         refused = subprocess.run(
             [sys.executable, "-m", "healthcare", "demo", "--folder", str(folder), "--port", str(free_port())],
