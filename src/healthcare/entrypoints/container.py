@@ -120,8 +120,9 @@ class Container(containers.DeclarativeContainer):
 @asynccontextmanager
 async def opened(container: Container) -> AsyncIterator[UseCases]:
     """Open what connects to other processes, and close it in the opposite order."""
+    use_cases = container.use_cases()  # first, because a setting that is wrong shows here
     async with AsyncExitStack() as stack:
         for resource in (container.database(), container.cache(), container.bell(), container.passwords()):
             await resource.open()
             stack.push_async_callback(resource.close)
-        yield container.use_cases()
+        yield use_cases

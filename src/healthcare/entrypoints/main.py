@@ -23,6 +23,13 @@ COMMANDS = {
 }
 
 
+def port(text: str) -> int:
+    """Read the number of a port."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= settings.LAST_PORT:
+        raise argparse.ArgumentTypeError(f"there is no port {text!r}, only 1 to {settings.LAST_PORT}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     root = argparse.ArgumentParser("healthcare", description="A backend for telemedicine appointments.")
@@ -32,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     parsers["create-admin"].add_argument("--email", required=True)
     parsers["create-admin"].add_argument("--full-name", required=True)
     parsers["create-admin"].add_argument("--time-zone", default="UTC", help="IANA name (default: UTC)")
-    parsers["demo"].add_argument("--port", type=int, default=3000, help="of the API (default: 3000)")
+    parsers["demo"].add_argument("--port", type=port, default=3000, help="of the API (default: 3000)")
     parsers["demo"].add_argument("--folder", type=Path, default=Path(".demo"), help="where everything is kept")
     return root
 
@@ -61,7 +68,15 @@ def main() -> int:
                 )
             case "demo":
                 demo.run(arguments.folder, arguments.port)
-    except (SettingsInvalid, KeysUnusable, Refusal, Unavailable, operate.Refused, demo.CannotStart) as reason:
+    except (
+        SettingsInvalid,
+        KeysUnusable,
+        Refusal,
+        Unavailable,
+        server.PortTaken,
+        operate.Refused,
+        demo.CannotStart,
+    ) as reason:
         faults = [f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in getattr(reason, "faults", ())]
         sys.stderr.write("\n".join([f"healthcare: {reason}", *faults]) + "\n")
         return 1

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
+LAST_PORT: Final = 65535
+Port = Annotated[int, Meta(ge=1, le=LAST_PORT)]
 
 
 class SettingsInvalid(Exception):

@@ -33,9 +33,9 @@ from healthcare.entrypoints import settings
 from healthcare.entrypoints.cli import sample
 from healthcare.entrypoints.cli.operate import OPERATOR
 from healthcare.entrypoints.container import Container, opened
+from healthcare.entrypoints.server import PortTaken, check_port
 
 DATABASE: Final = "healthcare"
-LAST_PORT: Final = 65535
 READY_WITHIN: Final = 30.0
 """Seconds for the API to come up."""
 STOP_WITHIN: Final = 20.0
@@ -65,7 +65,7 @@ def run(folder: Path, port: int) -> None:
         with ExitStack() as stack:
             say("starting PostgreSQL and Valkey …")
             servers = stack.enter_context(running(folder.resolve() / "servers"))
-            check_port(port)
+            check_port("127.0.0.1", port)
             environment = prepare(servers, folder, port)
             with stop.later():
                 sign_ins = asyncio.run(load_sample(environment, folder, stop))
@@ -73,6 +73,8 @@ def run(folder: Path, port: int) -> None:
             wait_until_ready(f"http://127.0.0.1:{port}/health/ready", ours["api"], folder)
             say(welcome(port, sign_ins, folder))
             watch(ours, servers, folder)
+    except PortTaken as reason:
+        raise CannotStart(f"{reason}; choose another: make demo PORT=3001") from reason
     except FolderInUse as reason:
         raise CannotStart(f"another demo is running in {folder}; stop it first") from reason
     except MigrationRefused as reason:
@@ -121,18 +123,6 @@ def say(text: str) -> None:
     """Tell the one who watches."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def check_port(port: int) -> None:
-    """Raise CannotStart if there is no such port, or somebody else listens there."""
-    if not 1 <= port <= LAST_PORT:
-        raise CannotStart(f"there is no port {port}; choose one from 1 to {LAST_PORT}: make demo PORT=3001")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as reason:
-            raise CannotStart(f"port {port} cannot be had ({reason}); choose another: make demo PORT=3001") from reason
 
 
 def prepare(servers: Servers, folder: Path, port: int) -> dict[str, str]:
