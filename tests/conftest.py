@@ -2,13 +2,14 @@
 
 import pytest
 from hypothesis import settings
+from tests.examples import examples
 
 from healthcare.domain.zones import use_one_database
 
 use_one_database()
 
 # How long an example takes says nothing on a machine that others use too.
-settings.register_profile("without haste", deadline=None)
+settings.register_profile("without haste", deadline=None, max_examples=examples(100))
 settings.load_profile("without haste")
 
 

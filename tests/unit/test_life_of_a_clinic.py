@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 from tests.builders import HOUR, MINUTE, TOMORROW, a_booking, a_publication, an_actor, an_item
 from tests.clinic import Clinic
+from tests.examples import examples
 
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
 from healthcare.adapters.memory.scheduling import MemoryBookings
@@ -222,7 +223,7 @@ class LifeOfARecklessClinic(LifeOfAClinic):
         return SabotagedDatabase(Reckless)
 
 
-LIVES = settings(max_examples=25, stateful_step_count=25)
+LIVES = settings(max_examples=examples(25), stateful_step_count=25)
 UNTIL_IT_FAILS = settings(max_examples=500, stateful_step_count=25, database=None, phases=[Phase.generate])
 
 

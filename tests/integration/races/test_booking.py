@@ -1,7 +1,6 @@
 """However patients race, nobody books twice what can be booked once."""
 
 import asyncio
-import os
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
+from tests.examples import examples
 from tests.integration.races.gate import released_at_once
 from tests.integration.races.offices import Held, Office, Opened, Outcome, offices
 from tests.integration.world import World, tomorrow_at
@@ -21,7 +21,7 @@ from healthcare.domain.kernel import UserId
 SLOTS = 400
 CONTENDERS = 8
 PATIENTS_WHO_WANT_TOO_MUCH = 40
-PROGRAMS = 500 if "HEALTHCARE_LONG" in os.environ else 25
+PROGRAMS = examples(25)
 
 both_ways = pytest.mark.parametrize("way", ["in process", "over HTTP"])
 
