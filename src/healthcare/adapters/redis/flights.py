@@ -11,9 +11,10 @@ from healthcare.application.uow import Unavailable
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-GRACE: Final = 0.2
 LONGEST: Final = 3.0
 """Seconds that a flight may last, whatever time is left to the caller who happened to start it."""
+TO_END_CLEANLY: Final = 0.2
+"""Seconds of these that are left to whoever keeps the deadline that the work is given."""
 
 
 class Flights(Generic[K, T]):
@@ -86,9 +87,8 @@ async def bounded(work: Callable[[], Awaitable[T]]) -> T:
         Unavailable: it took longer.
     """
     try:
-        with answer_within(LONGEST):
-            # A little later than the deadline, so that whoever keeps it can end cleanly.
-            async with asyncio.timeout(LONGEST + GRACE):
+        with answer_within(LONGEST - TO_END_CLEANLY):
+            async with asyncio.timeout(LONGEST):
                 return await work()
     except TimeoutError:
         raise Unavailable from None
