@@ -6,18 +6,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
-from tests.builders import (
-    MINUTE,
-    TOMORROW,
-    FakeClock,
-    FakePasswords,
-    FakeTokens,
-    a_profile,
-    a_slot,
-    a_user,
-    an_actor,
-)
-
 from healthcare.adapters.memory.bell import SilentBell
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.memory.database import MemoryDatabase
@@ -49,6 +37,17 @@ from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import AppointmentId, Doctor, Event, EventKind, Happened, Money, Paging, Role
 from healthcare.domain.scheduling.model import Appointment, Booking, Search, Slot, TimeRange
 from healthcare.domain.scheduling.ports import SearchCache
+from tests.builders import (
+    MINUTE,
+    TOMORROW,
+    FakeClock,
+    FakePasswords,
+    FakeTokens,
+    a_profile,
+    a_slot,
+    a_user,
+    an_actor,
+)
 
 
 class Database(Protocol):

@@ -2,9 +2,9 @@
 
 import pytest
 from hypothesis import settings
-from tests.examples import examples
 
 from healthcare.domain.zones import use_one_database
+from tests.examples import examples
 
 use_one_database()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from redis import Redis
-from tests.integration.world import Conninfo, World
 
 from healthcare.adapters.embedded.servers import PostgresAddress, Servers, throwaway
 from healthcare.adapters.postgres.migrate import migrate
+from tests.integration.world import Conninfo, World
 
 TEMPLATE = "template_healthcare"
 numbers = count(1)

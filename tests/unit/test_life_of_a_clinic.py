@@ -21,9 +21,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.builders import HOUR, MINUTE, TOMORROW, a_booking, a_publication, an_actor, an_item
-from tests.clinic import Clinic
-from tests.examples import examples
 
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
 from healthcare.adapters.memory.scheduling import MemoryBookings
@@ -34,6 +31,9 @@ from healthcare.domain.consultation.model import Consultation
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Conflict, Doctor, EventKind, Invalid, NotFound, UserId
 from healthcare.domain.scheduling.model import NOT_LIVE, Appointment, Booking, Diary, Slot
+from tests.builders import HOUR, MINUTE, TOMORROW, a_booking, a_publication, an_actor, an_item
+from tests.clinic import Clinic
+from tests.examples import examples
 
 T = TypeVar("T")
 

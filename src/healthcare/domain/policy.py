@@ -118,8 +118,8 @@ def require_relation(
 ) -> None:
     """Let the actor go on, or refuse as if the thing did not exist.
 
-    Only a doctor is somebody's doctor: who has lost the role no longer sees the patients they had. Nobody loses what is
-    theirs as a patient.
+    Only a doctor is somebody's doctor: who has lost the role no longer sees the patients they had. A patient who has
+    become a doctor keeps what is theirs.
 
     Raises:
         NotYours: the actor does not stand to the thing as the table demands.

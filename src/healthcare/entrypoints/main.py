@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from healthcare.adapters.security.keys import KeysUnusable
-from healthcare.application.uow import Unavailable
+from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Refusal
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints import server, settings
@@ -73,6 +73,7 @@ def main() -> int:
         KeysUnusable,
         Refusal,
         Unavailable,
+        OutcomeUnknown,
         server.PortTaken,
         operate.Refused,
         demo.CannotStart,

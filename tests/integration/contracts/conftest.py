@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.clinic import Clinic, Database
 
 from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.adapters.postgres.database import PostgresDatabase
+from tests.clinic import Clinic, Database
 
 
 @pytest.fixture(params=["memory", "postgres"])

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tests.clinic import Database
-
 from healthcare.application.uow import UnitOfWork
+from tests.clinic import Database
 
 T = TypeVar("T")
 

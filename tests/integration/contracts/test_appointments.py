@@ -5,15 +5,15 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_booking, a_profile, a_user_id, an_actor
-from tests.clinic import Clinic
-from tests.integration.contracts.pages import all_pages
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import AppointmentId, Money, Page, Paging, Role, UserId
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
 from healthcare.domain.scheduling.ports import Appointments
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_booking, a_profile, a_user_id, an_actor
+from tests.clinic import Clinic
+from tests.integration.contracts.pages import all_pages
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

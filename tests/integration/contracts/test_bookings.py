@@ -3,9 +3,6 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import HOUR, MINUTE, NOBODY, TOMORROW, a_booking, a_diary, a_user_id, an_actor
-from tests.clinic import Clinic
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.identity.model import User
@@ -13,6 +10,9 @@ from healthcare.domain.kernel import AppointmentId, EventKind, Patient, Refusal,
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Receipt, Slot
 from healthcare.domain.scheduling.ports import Bookings
+from tests.builders import HOUR, MINUTE, NOBODY, TOMORROW, a_booking, a_diary, a_user_id, an_actor
+from tests.clinic import Clinic
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

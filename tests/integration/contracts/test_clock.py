@@ -3,10 +3,10 @@
 from datetime import UTC
 
 import pytest
-from tests.builders import FakeClock
 
 from healthcare.adapters.system import SystemClock
 from healthcare.domain.kernel import Clock
+from tests.builders import FakeClock
 
 PORT = Clock
 

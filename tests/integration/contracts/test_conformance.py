@@ -1,8 +1,5 @@
 """Every adapter has the methods of its port, as the type checker sees it: nothing here has to be run."""
 
-from tests.builders import FakeClock, FakePasswords, FakeTokens
-from tests.clinic import Database
-
 from healthcare.adapters.memory.bell import SilentBell
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
@@ -19,6 +16,8 @@ from healthcare.domain.directory.ports import Profiles
 from healthcare.domain.identity.ports import Passwords, Tokens, Users
 from healthcare.domain.kernel import Clock
 from healthcare.domain.scheduling.ports import Appointments, Bookings, SearchCache, Slots
+from tests.builders import FakeClock, FakePasswords, FakeTokens
+from tests.clinic import Database
 
 
 def adapters_conform(

@@ -3,14 +3,14 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import HOUR, NOW, a_consultation, an_item
-from tests.clinic import Clinic
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.consultation.model import Consultation
 from healthcare.domain.consultation.ports import Consultations
 from healthcare.domain.kernel import AppointmentId, ConsultationId, PrescriptionId
+from tests.builders import HOUR, NOW, a_consultation, an_item
+from tests.clinic import Clinic
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from tests.builders import MINUTE, NOW, a_user_id, an_entry
-from tests.clinic import Database
-from tests.integration.contracts.pages import all_pages
 
 from healthcare.domain.audit.model import Entry, Question
 from healthcare.domain.audit.ports import Entries
 from healthcare.domain.kernel import EventKind, Outcome, Page, Paging
+from tests.builders import MINUTE, NOW, a_user_id, an_entry
+from tests.clinic import Database
+from tests.integration.contracts.pages import all_pages
 
 pytestmark = pytest.mark.anyio
 

@@ -5,10 +5,10 @@ import re
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from tests.integration.world import Conninfo
 
 from healthcare.adapters.postgres.scheduling import LIVE
 from healthcare.domain.scheduling.model import NOT_LIVE
+from tests.integration.world import Conninfo
 
 
 @pytest.mark.parametrize("name", ["one_live_appointment_per_slot", "patient_is_in_one_place"])

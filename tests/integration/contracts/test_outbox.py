@@ -8,13 +8,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from tests.builders import MINUTE, NOW, a_user_id, an_event
-from tests.clinic import Database, Undone
-from tests.integration.contracts.queues import pass_by
 
 from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.application.uow import MOST_TRIES, Outbox, UnitOfWork
 from healthcare.domain.kernel import Event, EventId, EventKind, Outcome
+from tests.builders import MINUTE, NOW, a_user_id, an_event
+from tests.clinic import Database, Undone
+from tests.integration.contracts.queues import pass_by
 
 pytestmark = pytest.mark.anyio
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.builders import PASSWORD, FakePasswords
 
 from healthcare.adapters.security.passwords import Argon2Passwords
 from healthcare.domain.identity.ports import Passwords
+from tests.builders import PASSWORD, FakePasswords
 
 pytestmark = pytest.mark.anyio
 

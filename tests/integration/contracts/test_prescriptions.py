@@ -3,14 +3,14 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import a_consultation, a_prescription, an_item
-from tests.clinic import Clinic
-from tests.integration.contracts.queues import queue
 
 from healthcare.domain.consultation.errors import PrescriptionIssued
 from healthcare.domain.consultation.model import MOST_ITEMS, Consultation
 from healthcare.domain.consultation.ports import Prescriptions
 from healthcare.domain.kernel import LONGEST_TEXT, ConsultationId
+from tests.builders import a_consultation, a_prescription, an_item
+from tests.clinic import Clinic
+from tests.integration.contracts.queues import queue
 
 pytestmark = pytest.mark.anyio
 

@@ -1,14 +1,14 @@
 """What every adapter of `Profiles` does."""
 
 import pytest
-from tests.builders import a_profile, a_user_id
-from tests.clinic import Clinic, Database
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.directory.ports import Profiles
 from healthcare.domain.kernel import MOST_MONEY, Money, Role
+from tests.builders import a_profile, a_user_id
+from tests.clinic import Clinic, Database
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

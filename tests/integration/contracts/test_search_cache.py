@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 
 import pytest
-from tests.builders import HOUR, MINUTE, NOW, FakeClock
 
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.domain.kernel import Paging
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found, SearchCache
+from tests.builders import HOUR, MINUTE, NOW, FakeClock
 
 pytestmark = pytest.mark.anyio
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_actor
-from tests.clinic import Clinic
-from tests.integration.contracts.pages import all_pages
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import Doctor, Money, Page, Paging, Role, SlotId
 from healthcare.domain.scheduling.errors import SlotsOverlap
 from healthcare.domain.scheduling.model import Search, Slot
 from healthcare.domain.scheduling.ports import Slots
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_actor
+from tests.clinic import Clinic
+from tests.integration.contracts.pages import all_pages
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.builders import NOW, FakeTokens, a_user_id
 
 from healthcare.adapters.security.keys import create_key
 from healthcare.adapters.security.tokens import SignedTokens
 from healthcare.adapters.system import new_id
 from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.identity.ports import Tokens
+from tests.builders import NOW, FakeTokens, a_user_id
 
 PORT = Tokens
 

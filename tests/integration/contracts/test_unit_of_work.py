@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from tests.builders import a_profile, a_user, an_event
-from tests.clinic import Clinic, Database
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import Role
+from tests.builders import a_profile, a_user, an_event
+from tests.clinic import Clinic, Database
 
 pytestmark = pytest.mark.anyio
 

@@ -1,15 +1,15 @@
 """What every adapter of `Users` does."""
 
 import pytest
-from tests.builders import a_user, a_user_id, an_email
-from tests.clinic import Database
-from tests.integration.contracts.queues import pass_by, queue
 
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, UnitOfWork
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.ports import Users
 from healthcare.domain.kernel import Role
+from tests.builders import a_user, a_user_id, an_email
+from tests.clinic import Database
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 

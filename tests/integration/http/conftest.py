@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.clinic import Clinic
 
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Role, UserId
 from healthcare.entrypoints.api.app import create_app
 from healthcare.entrypoints.api.wiring import Checks
+from tests.clinic import Clinic
 
 
 @dataclass(frozen=True, slots=True)

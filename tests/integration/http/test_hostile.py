@@ -5,13 +5,13 @@ from dataclasses import fields
 
 import httpx
 import pytest
+
+from healthcare.adapters.memory.database import MemoryDatabase
+from healthcare.domain.kernel import Role
 from tests.builders import NOW
 from tests.clinic import Clinic
 from tests.integration.http.conftest import Api
 from tests.integration.http.corpus import Hostile, Route, hostile, routes
-
-from healthcare.adapters.memory.database import MemoryDatabase
-from healthcare.domain.kernel import Role
 
 pytestmark = pytest.mark.anyio
 

@@ -7,11 +7,11 @@ from itertools import product
 
 import httpx
 import pytest
+
+from healthcare.domain.kernel import Role
 from tests.integration.http.corpus import Hostile, hostile, routes
 from tests.integration.http.test_hostile import expected, faults
 from tests.integration.world import Api, World
-
-from healthcare.domain.kernel import Role
 
 pytestmark = pytest.mark.anyio
 

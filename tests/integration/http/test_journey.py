@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from httpx import Response
-from tests.builders import DAY, HOUR, NOW, PASSWORD
-from tests.clinic import Clinic
-from tests.integration.http.conftest import Api
 
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor, Role
+from tests.builders import DAY, HOUR, NOW, PASSWORD
+from tests.clinic import Clinic
+from tests.integration.http.conftest import Api
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+
+from healthcare.domain.kernel import Role
 from tests.builders import NOW
 from tests.integration.http.conftest import Api
 from tests.integration.http.corpus import Route, routes
-
-from healthcare.domain.kernel import Role
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
-from tests.builders import PASSWORD
-from tests.clinic import Clinic
-from tests.integration.http.conftest import Api, client_of
 
 from healthcare.application.deadline import remaining
 from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Role
+from tests.builders import PASSWORD
+from tests.clinic import Clinic
+from tests.integration.http.conftest import Api, client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -11,14 +11,14 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.builders import DAY, NOW, PASSWORD, FakePasswords, FakeTokens, a_user_id
-from tests.clinic import Clinic
-from tests.integration.http.conftest import Api, client_of
 
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.errors import HashingQueueFull
 from healthcare.domain.kernel import Role
+from tests.builders import DAY, NOW, PASSWORD, FakePasswords, FakeTokens, a_user_id
+from tests.clinic import Clinic
+from tests.integration.http.conftest import Api, client_of
 
 pytestmark = pytest.mark.anyio
 

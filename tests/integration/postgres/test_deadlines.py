@@ -12,8 +12,6 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
-from tests.integration.conftest import conninfo_of, conninfo_of_address
-from tests.integration.world import World
 
 from healthcare.adapters.embedded.servers import postgres, throwaway
 from healthcare.adapters.postgres.database import PostgresDatabase
@@ -22,6 +20,8 @@ from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.kernel import Role, UserId
+from tests.integration.conftest import conninfo_of, conninfo_of_address
+from tests.integration.world import World
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from tests.integration.conftest import conninfo_of
-from tests.integration.world import Conninfo
 
 from healthcare.adapters.embedded.servers import Servers
 from healthcare.adapters.postgres.migrate import Migration, MigrationRefused, migrate, shipped
+from tests.integration.conftest import conninfo_of
+from tests.integration.world import Conninfo
 
 ONE = Migration(1, "one", "CREATE TABLE one (id int); INSERT INTO one VALUES (1)")
 TWO = Migration(2, "two", "SELECT pg_sleep(0.2); CREATE TABLE two (id int)")

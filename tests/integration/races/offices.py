@@ -9,13 +9,13 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 import httpx
-from tests.integration.world import Api, World, deadlocks
 
 from healthcare.adapters.postgres.refusals import constraint_refusals
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
 from healthcare.domain.scheduling.model import Booking
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
+from tests.integration.world import Api, World, deadlocks
 
 
 @dataclass(frozen=True)

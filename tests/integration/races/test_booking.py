@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
+
+from healthcare.adapters.postgres import scheduling
+from healthcare.domain.kernel import UserId
 from tests.examples import examples
 from tests.integration.races.gate import released_at_once
 from tests.integration.races.offices import Held, Office, Opened, Outcome, offices
 from tests.integration.world import World, tomorrow_at
-
-from healthcare.adapters.postgres import scheduling
-from healthcare.domain.kernel import UserId
 
 SLOTS = 400
 CONTENDERS = 8

@@ -8,8 +8,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from tests.integration.races.offices import refused_here
-from tests.integration.world import World, deadlocks, tomorrow_at
 
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.consultation.errors import PrescriptionIssued
@@ -22,6 +20,8 @@ from healthcare.domain.scheduling.errors import SlotsOverlap, SlotTaken
 from healthcare.domain.scheduling.model import Booking, Publication, TimeRange
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
+from tests.integration.races.offices import refused_here
+from tests.integration.world import World, deadlocks, tomorrow_at
 
 pytestmark = pytest.mark.anyio
 

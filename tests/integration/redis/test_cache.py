@@ -8,7 +8,6 @@ from time import monotonic
 
 import pytest
 from redis import Redis
-from tests.integration.redis import sabotage
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
 from healthcare.adapters.redis.cache import RedisSearchCache
@@ -18,6 +17,7 @@ from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Paging
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from tests.integration.redis import sabotage
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,6 @@ from redis import Redis
 from redis.asyncio import Connection
 from redis.exceptions import RedisError
 from structlog.typing import EventDict
-from tests.integration.redis import sabotage
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
 from healthcare.adapters.redis.cache import RedisSearchCache
@@ -23,6 +22,7 @@ from healthcare.adapters.redis.tokens import VersionTokens
 from healthcare.adapters.system import SystemClock
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from tests.integration.redis import sabotage
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis.errors import Flaky
-from tests.integration.redis import sabotage
-from tests.integration.redis.world import Play, Program, playing, programs
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
 from healthcare.adapters.redis.cache import RedisSearchCache
+from tests.integration.redis import sabotage
+from tests.integration.redis.world import Play, Program, playing, programs
 
 REAL_TIME = settings(deadline=None)
 SEARCH = settings(deadline=None, max_examples=5_000, phases=[Phase.generate], database=None)

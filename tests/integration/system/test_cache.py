@@ -10,10 +10,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from redis import Redis
-from tests.integration.world import Api, World, tomorrow_at
 
 from healthcare.adapters.embedded.servers import valkey
 from healthcare.domain.kernel import UserId
+from tests.integration.world import Api, World, tomorrow_at
 
 DAY = tomorrow_at(0).date().isoformat()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.integration.world import World, free_port
 
 PASSWORD = "correct horse battery staple"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.integration.world import free_port
 
 ROOT = Path(__file__).parents[3]

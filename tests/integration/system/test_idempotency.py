@@ -6,10 +6,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
-from tests.integration.proxy import proxy_to
-from tests.integration.world import Api, World, tomorrow_at
 
 from healthcare.domain.kernel import UserId
+from tests.integration.proxy import proxy_to
+from tests.integration.world import Api, World, tomorrow_at
 
 KEYS = 200
 TIMES = 10

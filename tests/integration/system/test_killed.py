@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+
 from tests.integration.world import World
 
 GONE_WITHIN = 5

@@ -8,9 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 from redis import Redis
-from tests.integration.world import Api, World, tomorrow_at
 
 from healthcare.adapters.embedded.servers import valkey
+from tests.integration.world import Api, World, tomorrow_at
 
 BOOKINGS = 60
 

@@ -5,6 +5,7 @@ import time
 from contextlib import ExitStack
 
 import httpx
+
 from tests.integration.world import World
 
 CLIENTS = 40

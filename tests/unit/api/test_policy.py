@@ -6,7 +6,6 @@ import pytest
 from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from tests.clinic import Clinic
 
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.scheduling.search import SearchSlots
@@ -14,6 +13,7 @@ from healthcare.domain.policy import POLICY, Action
 from healthcare.entrypoints.api.app import create_app
 from healthcare.entrypoints.api.shape import SHAPE, RouteWithoutUseCase, Shape, shape_routes
 from healthcare.entrypoints.api.wiring import Use, provided
+from tests.clinic import Clinic
 
 OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/{name}"}
 NOT_OVER_HTTP = {Action.CREATE_ADMIN, Action.FORGET_KEYS, Action.RECORD_EVENTS}

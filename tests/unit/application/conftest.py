@@ -1,6 +1,7 @@
 """A clinic for each test."""
 
 import pytest
+
 from tests.clinic import Clinic
 
 

@@ -8,19 +8,6 @@ from typing import Final, get_type_hints
 from uuid import UUID, uuid4
 
 import pytest
-from tests.builders import (
-    NOBODY,
-    NOW,
-    PASSWORD,
-    SYSTEM,
-    a_booking,
-    a_profile,
-    a_publication,
-    an_actor,
-    an_email,
-    an_item,
-)
-from tests.clinic import Clinic
 
 import healthcare.application
 from healthcare.application.scheduling.book import BookAppointment, BookAppointments
@@ -41,6 +28,19 @@ from healthcare.domain.kernel import (
 )
 from healthcare.domain.policy import POLICY, Action
 from healthcare.domain.scheduling.model import Search
+from tests.builders import (
+    NOBODY,
+    NOW,
+    PASSWORD,
+    SYSTEM,
+    a_booking,
+    a_profile,
+    a_publication,
+    an_actor,
+    an_email,
+    an_item,
+)
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

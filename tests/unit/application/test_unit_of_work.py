@@ -3,10 +3,10 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import a_user, an_actor, an_event
-from tests.clinic import Clinic
 
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, NotYours
+from tests.builders import a_user, an_actor, an_event
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import NOBODY, NOW, SYSTEM, a_user_id, an_actor, happened_at
 
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.kernel import (
@@ -33,6 +32,7 @@ from healthcare.domain.kernel import (
     in_utc,
 )
 from healthcare.domain.scheduling.errors import SlotTaken
+from tests.builders import NOBODY, NOW, SYSTEM, a_user_id, an_actor, happened_at
 
 
 def test_a_refusal_says_what_its_docstring_says() -> None:

@@ -3,10 +3,10 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import NOBODY, SYSTEM, a_user_id, an_actor
 
 from healthcare.domain.kernel import Forbidden, NotYours, Role, Unauthenticated
 from healthcare.domain.policy import POLICY, Action, Relation, permit, require_relation
+from tests.builders import NOBODY, SYSTEM, a_user_id, an_actor
 
 OPEN = {action for action, rule in POLICY.items() if rule.anyone}
 SYSTEMS = {action for action, rule in POLICY.items() if rule.system}

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import DAY, HOUR
 
 from healthcare.domain.kernel import Invalid
 from healthcare.domain.zones import EARLIEST_YEAR, LATEST_YEAR, check_day, check_zone, first_instant, zone_names
+from tests.builders import DAY, HOUR
 
 SECOND = timedelta(seconds=1)
 MONTH = timedelta(weeks=4)

@@ -23,7 +23,10 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """A wrong password and an unknown address get the same answer in the same time."""
+    """A wrong password and an unknown address get the same answer in the same time.
+
+    An imported password is the exception: as long as its hash is of another kind, it takes the time of that kind.
+    """
 
     action: ClassVar = Action.LOG_IN
     begin: Begin

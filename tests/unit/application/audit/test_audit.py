@@ -7,14 +7,14 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from tests.builders import MINUTE, NOW, SYSTEM, an_actor, an_event
-from tests.clinic import Clinic
 
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
 from healthcare.application.audit.record import RecordEvents, entry_of
 from healthcare.application.uow import MOST_TRIES, OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.audit.model import Entry, Question
 from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging, Role
+from tests.builders import MINUTE, NOW, SYSTEM, an_actor, an_event
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, NOW, an_actor, an_item
-from tests.clinic import Clinic
 
 from healthcare.application.consultation.read_prescription import ReadPrescription
 from healthcare.application.consultation.start import Started
@@ -17,6 +15,8 @@ from healthcare.domain.consultation.model import Consultation, ConsultationStatu
 from healthcare.domain.kernel import AppointmentId, ConsultationId, EventKind, Invalid, NotFound, NotYours, UserId
 from healthcare.domain.scheduling.errors import AppointmentNotBooked
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from tests.builders import DAY, NOW, an_actor, an_item
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

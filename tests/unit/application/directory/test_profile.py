@@ -1,12 +1,12 @@
 """A doctor's own profile, and the specialties that have a doctor."""
 
 import pytest
-from tests.builders import HOUR, NOBODY, NOW, TOMORROW, a_profile, a_user_id, an_actor
-from tests.clinic import Clinic
-from tests.unit.application.telltale import Telltale
 
 from healthcare.domain.kernel import EventKind, Money, NotYours, Role
 from healthcare.domain.scheduling.model import Touched
+from tests.builders import HOUR, NOBODY, NOW, TOMORROW, a_profile, a_user_id, an_actor
+from tests.clinic import Clinic
+from tests.unit.application.telltale import Telltale
 
 pytestmark = pytest.mark.anyio
 

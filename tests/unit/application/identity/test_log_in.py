@@ -1,12 +1,12 @@
 """Signing in."""
 
 import pytest
-from tests.builders import NOBODY, a_user, an_email
-from tests.clinic import Clinic
 
 from healthcare.application.identity.log_in import SignedIn
 from healthcare.domain.identity.errors import SignInFailed
 from healthcare.domain.kernel import EventKind, Outcome
+from tests.builders import NOBODY, a_user, an_email
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.builders import NOBODY, PASSWORD, SYSTEM, an_email
-from tests.clinic import Clinic
 
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import EventKind, Invalid, Role
+from tests.builders import NOBODY, PASSWORD, SYSTEM, an_email
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

@@ -4,13 +4,13 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, HOUR, NOW, TOMORROW, an_actor
-from tests.clinic import Clinic
-from tests.unit.application.telltale import Telltale
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, Role, UserId
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
+from tests.builders import DAY, HOUR, NOW, TOMORROW, an_actor
+from tests.clinic import Clinic
+from tests.unit.application.telltale import Telltale
 
 pytestmark = pytest.mark.anyio
 

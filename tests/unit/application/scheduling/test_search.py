@@ -4,11 +4,11 @@ from datetime import date
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, HOUR, MINUTE, NOBODY, NOW, TOMORROW
-from tests.clinic import Clinic
 
 from healthcare.domain.kernel import Page, Paging, Role
 from healthcare.domain.scheduling.model import Search, Slot
+from tests.builders import DAY, HOUR, MINUTE, NOBODY, NOW, TOMORROW
+from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
 

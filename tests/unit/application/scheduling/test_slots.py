@@ -4,14 +4,14 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, an_actor
-from tests.clinic import Clinic
-from tests.unit.application.telltale import Telltale
 
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import EventKind, Invalid, Money, NotFound, NotYours, Paging, Role, SlotId
 from healthcare.domain.scheduling.errors import SlotsOverlap, SlotTaken
 from healthcare.domain.scheduling.model import Slot, Touched
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, an_actor
+from tests.clinic import Clinic
+from tests.unit.application.telltale import Telltale
 
 pytestmark = pytest.mark.anyio
 

@@ -1,11 +1,11 @@
 """How care ends with a prescription."""
 
 import pytest
-from tests.builders import HOUR, NOW, a_consultation, a_user_id, an_item
 
 from healthcare.domain.consultation.errors import PrescriptionIssued
 from healthcare.domain.consultation.model import MOST_ITEMS, ConsultationStatus, check_items
 from healthcare.domain.kernel import LONGEST_TEXT, Invalid, PrescriptionId
+from tests.builders import HOUR, NOW, a_consultation, a_user_id, an_item
 
 ID = PrescriptionId(a_user_id())
 

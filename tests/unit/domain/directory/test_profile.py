@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import a_profile
 
 from healthcare.domain.directory.model import LONGEST_LANGUAGE, LONGEST_SPECIALTY, MOST_LANGUAGES
 from healthcare.domain.kernel import Invalid
+from tests.builders import a_profile
 
 
 @given(st.lists(st.text("abcxyz019", min_size=1, max_size=5), min_size=1, max_size=8).map("-".join))

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import a_user
 
 from healthcare.domain.identity.errors import LastAdmin
 from healthcare.domain.identity.model import (
@@ -14,6 +13,7 @@ from healthcare.domain.identity.model import (
     check_password,
 )
 from healthcare.domain.kernel import Invalid, Role
+from tests.builders import a_user
 
 
 @given(st.emails())

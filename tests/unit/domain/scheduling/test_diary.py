@@ -6,21 +6,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import (
-    HOUR,
-    MINUTE,
-    NOBODY,
-    NOW,
-    TOMORROW,
-    a_booking,
-    a_diary,
-    a_slot,
-    a_time,
-    a_user_id,
-    an_actor,
-    an_appointment,
-    happened_at,
-)
 
 from healthcare.domain.kernel import (
     Actor,
@@ -37,6 +22,21 @@ from healthcare.domain.kernel import (
 )
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Receipt
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    NOBODY,
+    NOW,
+    TOMORROW,
+    a_booking,
+    a_diary,
+    a_slot,
+    a_time,
+    a_user_id,
+    an_actor,
+    an_appointment,
+    happened_at,
+)
 
 
 def decide(diary: Diary, ask: Booking) -> Appointment:

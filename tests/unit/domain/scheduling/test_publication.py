@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, a_time
 
 from healthcare.domain.kernel import Invalid
 from healthcare.domain.scheduling.errors import SlotsOverlap
 from healthcare.domain.scheduling.model import FURTHEST_AHEAD, LONGEST_SLOT, SHORTEST_SLOT
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, a_time
 
 
 @given(minutes=st.integers(1, 24 * 60), slot_minutes=st.integers(SHORTEST_SLOT, LONGEST_SLOT))

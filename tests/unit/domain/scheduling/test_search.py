@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.builders import HOUR, MINUTE, a_doctor, a_slot, a_time
 
 from healthcare.domain.kernel import Invalid
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.zones import zone_names
+from tests.builders import HOUR, MINUTE, a_doctor, a_slot, a_time
 
 ZONES = st.sampled_from(sorted(zone_names()))
 DAYS = st.dates(date(2000, 1, 1), date(2040, 12, 31))

@@ -3,11 +3,11 @@
 from uuid import uuid4
 
 import pytest
-from tests.builders import MINUTE, NOW, TOMORROW, a_doctor, a_patient, a_slot, a_time, an_appointment
 
 from healthcare.domain.kernel import AppointmentId, Money, NotFound
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted, SlotInThePast, SlotTaken
 from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, Touched
+from tests.builders import MINUTE, NOW, TOMORROW, a_doctor, a_patient, a_slot, a_time, an_appointment
 
 ID = AppointmentId(uuid4())
 NOT_BOOKED = set(AppointmentStatus) - {AppointmentStatus.BOOKED}

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import HOUR, MINUTE, NOW, a_time
 
 from healthcare.domain.kernel import Invalid
 from healthcare.domain.scheduling.model import TimeRange
+from tests.builders import HOUR, MINUTE, NOW, a_time
 
 RANGES = st.builds(
     lambda begin, length: TimeRange(NOW + begin * MINUTE, NOW + (begin + length) * MINUTE),
