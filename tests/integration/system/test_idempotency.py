@@ -6,8 +6,13 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
-from healthcare.domain.kernel import UserId
+from healthcare.adapters.postgres import scheduling
+from healthcare.domain.kernel import Actor, SlotId, UserId
+from healthcare.domain.scheduling.model import Booking
+from healthcare.entrypoints import settings
+from healthcare.entrypoints.container import Container, opened
 from tests.integration.proxy import proxy_to
 from tests.integration.world import Api, World, tomorrow_at
 
@@ -145,3 +150,29 @@ def test_a_booking_whose_commit_is_not_answered_is_unknown_until_the_key_is_sent
     assert found.status_code == 201
     assert kept == [(found.json()["id"],)]
     assert world.ask("SELECT count(*) FROM appointments") == [(1,)]
+
+
+def test_without_locks_and_constraints_one_key_has_several_effects(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guard that cannot fail guards nothing: the same key, sent at once, then books more than once."""
+    with world.connect() as connection:
+        connection.execute("DROP INDEX one_live_appointment_per_slot")
+        connection.execute("ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place")
+        connection.execute("ALTER TABLE idempotency_keys DROP CONSTRAINT one_effect_per_key")
+    monkeypatch.setattr(scheduling, "LOCK", "SELECT %(slots)s::uuid[], %(patients)s::uuid[]")
+    (patient,) = world.add_users("patient", 1)
+    (doctor,) = world.add_doctors(1)
+    slots = world.add_slots(doctor, [tomorrow_at(0) + place * timedelta(minutes=30) for place in range(40)])
+
+    async def send_each_at_once() -> None:
+        async with opened(Container(settings=settings.read(world.environment))) as use_cases:
+            for slot in slots:
+                booking = Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key=str(slot))
+                await asyncio.gather(
+                    *[use_cases.book_appointment(booking) for _ in range(TIMES)], return_exceptions=True
+                )
+
+    asyncio.run(send_each_at_once())
+
+    assert world.ask("SELECT count(*) > count(DISTINCT slot_id) FROM appointments") == [(True,)]
