@@ -156,7 +156,10 @@ async def test_without_redis_searches_and_changes_go_on(
 
         await until(lambda: hits(cache, data))
 
-    assert [entry["event"] for entry in logs].count("cache.away") == 1
+    # Whichever noticed first says so, reader or writer, and says it once.
+    said = [entry["event"] for entry in logs]
+    assert "cache.away" in said or "cache.changes_untold" in said
+    assert max(said.count("cache.away"), said.count("cache.changes_untold")) == 1
 
 
 async def test_connections_that_a_restart_has_cut_cost_no_change(server: OneServer[RedisAddress], data: Data) -> None:
