@@ -148,6 +148,8 @@ async def test_all_that_is_not_there_is_not_there_in_the_same_words(api: Api) ->
         await api.client.get(f"{path}/nonsense", headers=id),
         await api.client.get(f"{path}/nonsense", headers=other_patient | id),
         await api.client.put(f"{path}/nonsense", headers=id),
+        await api.client.get(f"{path}/urn:uuid:{appointment.id.hex}", headers=id),
+        await api.client.get(f"{path}/{appointment.id.hex}", headers=api.signed(appointment.patient.id) | id),
         await api.client.get(f"{path}/{UNKNOWN}", headers=other_patient | id),
         await api.client.get(f"{path}/{appointment.id}", headers=other_patient | id),
         await api.client.get(f"{path}/{appointment.id}", headers=other_doctor | id),

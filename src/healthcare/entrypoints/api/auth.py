@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -10,7 +11,7 @@ from litestar.types import Guard
 
 from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.identity.ports import Tokens
-from healthcare.domain.kernel import Clock, Unauthenticated
+from healthcare.domain.kernel import Clock, NotFound, Unauthenticated
 from healthcare.entrypoints.api.shape import SHAPE
 
 BEARER: Final = re.compile(r"bearer +([^ ]+) *", re.IGNORECASE)
@@ -23,6 +24,10 @@ def authenticated(tokens: Tokens, clock: Clock) -> Guard:
     """
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        # Litestar also takes ids in braces and as URNs. There is one way to write an id (RFC 9562 §4), and one path.
+        ids = [value for value in connection.path_params.values() if isinstance(value, UUID)]
+        if any(str(id) not in connection.scope["path"].lower() for id in ids):
+            raise NotFound
         if handler.opt[SHAPE].anyone:
             return
         given = connection.headers.getall("Authorization", [])
