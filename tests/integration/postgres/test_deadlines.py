@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
@@ -18,6 +19,7 @@ from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.postgres.migrate import migrate
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
+from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.kernel import Role, UserId
 from tests.integration.conftest import conninfo_of, conninfo_of_address
@@ -127,6 +129,18 @@ async def test_a_commit_that_is_refused_kept_nothing(world: World) -> None:
         with pytest.raises(Unavailable):
             async with database.begin() as uow:
                 await uow.users.add(a_user(), "!")
+    assert world.ask("SELECT FROM users") == []
+
+
+async def test_a_transaction_that_has_failed_is_never_taken_for_kept(world: World) -> None:
+    """PostgreSQL answers its COMMIT with ROLLBACK and no error; whoever swallowed the first still hears of it."""
+    user = a_user()
+    async with opened(world) as database:
+        with pytest.raises(Unavailable):
+            async with database.begin() as uow:
+                await uow.users.add(user, "!")
+                with suppress(EmailTaken):
+                    await uow.users.add(replace(user, id=UserId(uuid4())), "!")
     assert world.ask("SELECT FROM users") == []
 
 

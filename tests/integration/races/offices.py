@@ -1,6 +1,5 @@
 """Two ways to book: by the use cases in this process, and over HTTP at two API processes. Races must end alike."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -140,7 +139,6 @@ async def _over_http(world: World, apis: list[Api]) -> AsyncIterator[Office]:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, timeout=10)) for api in apis]
         yield OfficeOverHttp(clients, headers)
-        await asyncio.sleep(0)
 
 
 def refused_here() -> float:
