@@ -111,7 +111,7 @@ def offices(world: World, way: str) -> Iterator[Opened]:
     before = deadlocks(world)
     if way == "in process":
         refused = refused_here()
-        yield lambda: _in_process(world)
+        yield lambda: in_process(world)
         assert refused_here() == refused
     else:
         with world.apis(2) as apis:
@@ -121,7 +121,8 @@ def offices(world: World, way: str) -> Iterator[Opened]:
 
 
 @asynccontextmanager
-async def _in_process(world: World) -> AsyncIterator[Office]:
+async def in_process(world: World) -> AsyncIterator[Office]:
+    """Open the use cases in this process."""
     container = Container(settings=settings.read(world.environment))
     async with opened(container):
         yield OfficeInProcess(container)

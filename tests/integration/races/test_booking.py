@@ -141,31 +141,6 @@ async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]
     assert Counter(world.ask("SELECT id, status FROM appointments")) == Counter(told)
 
 
-def test_the_checks_find_a_double_booking_when_locks_and_constraints_are_gone(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A guard that cannot fail guards nothing: without locks and constraints the same race books slots twice."""
-    with world.connect() as connection:
-        connection.execute("DROP INDEX one_live_appointment_per_slot")
-        connection.execute("ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place")
-    monkeypatch.setattr(scheduling, "LOCK", "SELECT %(slots)s::uuid[], %(patients)s::uuid[]")
-    patients = world.add_users("patient", CONTENDERS)
-    (slot,) = world.add_slots(world.add_doctors(1)[0], [tomorrow_at(9)])
-
-    async def race(opened: Opened) -> None:
-        async with opened() as office:
-            await asyncio.gather(*[office.book(patient, slot) for patient in patients])
-
-    with offices(world, "in process") as opened:
-        for _ in range(20):
-            with world.connect() as connection:
-                connection.execute("TRUNCATE appointments, idempotency_keys CASCADE")
-            asyncio.run(race(opened))
-            if double_booked(world):
-                return
-    pytest.fail("the checks did not notice that nothing guards the slots")
-
-
 def clear(world: World) -> None:
     """Empty the tables between two examples."""
     with world.connect() as connection:

@@ -1,0 +1,135 @@
+"""Each guard of a booking with the others taken away: what it holds alone, and that without any the checks find out.
+
+Locks decide races, constraints stand behind them. The switches are here: the product has none.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from healthcare.adapters.postgres import scheduling
+from healthcare.application.uow import Busy
+from healthcare.domain.kernel import Actor, Refusal, SlotId
+from healthcare.domain.scheduling.model import Booking
+from healthcare.entrypoints import settings
+from healthcare.entrypoints.container import Container, opened
+from tests.integration.races.offices import in_process, refused_here
+from tests.integration.races.test_booking import double_booked
+from tests.integration.world import World, deadlocks, tomorrow_at
+
+CONTENDERS = 8
+ROUNDS = 12
+
+NO_LOCKS = "SELECT %(slots)s::uuid[], %(patients)s::uuid[]"
+NO_QUEUE = "SELECT %(patients)s::uuid[], id FROM slots WHERE id = ANY(%(slots)s::uuid[]) ORDER BY id FOR UPDATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a number of races came to."""
+
+    double: int
+    """Double bookings."""
+    refused: float
+    """Refusals that a constraint had to make."""
+    deadlocks: int
+
+
+def drop_constraints(world: World) -> None:
+    """Leave the locks alone."""
+    with world.connect() as connection:
+        connection.execute("DROP INDEX one_live_appointment_per_slot")
+        connection.execute("ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place")
+
+
+async def race(world: World) -> int:
+    """Let 8 patients want one slot, then one more 7 slots that overlap; return how many double bookings that made."""
+    double = 0
+    *patients, greedy = world.add_users("patient", CONTENDERS + 1)
+    doctors = world.add_doctors(CONTENDERS)
+    async with in_process(world) as office:
+        for place in range(ROUNDS):
+            start = tomorrow_at(0) + place * timedelta(hours=1)
+            slots = [
+                world.add_slots(doctor, [start + timedelta(minutes=shift)])[0] for shift, doctor in enumerate(doctors)
+            ]
+            for burst in ([(patient, slots[0]) for patient in patients], [(greedy, slot) for slot in slots[1:]]):
+                answers = await asyncio.gather(*[office.book(*one) for one in burst], return_exceptions=True)
+                # A deadlock's victim is told to come again; nothing else may go wrong.
+                assert all(isinstance(one, Busy) for one in answers if isinstance(one, BaseException)), answers
+            double += double_booked(world)
+            with world.connect() as connection:
+                connection.execute("TRUNCATE appointments, idempotency_keys CASCADE")
+    return double
+
+
+def seen(world: World) -> Seen:
+    """Race, and count."""
+    refused, dead = refused_here(), deadlocks(world)
+    double = asyncio.run(race(world))
+    return Seen(double, refused_here() - refused, deadlocks(world) - dead)
+
+
+def test_with_every_guard_no_constraint_has_to_refuse(world: World) -> None:
+    assert seen(world) == Seen(double=0, refused=0, deadlocks=0)
+
+
+def test_the_locks_hold_without_the_constraints(world: World) -> None:
+    drop_constraints(world)
+
+    assert seen(world) == Seen(double=0, refused=0, deadlocks=0)
+
+
+def test_the_constraints_hold_without_the_locks_and_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "LOCK", NO_LOCKS)
+
+    what = seen(world)
+
+    assert what.double == 0
+    assert what.refused > 0
+
+
+@pytest.mark.parametrize("queue", [True, False])
+def test_the_patients_queue_is_what_keeps_two_batches_from_a_deadlock(
+    world: World, monkeypatch: pytest.MonkeyPatch, queue: bool
+) -> None:
+    """The same patients at two doctors at once: one batch names them forwards, the other backwards."""
+    if not queue:
+        monkeypatch.setattr(scheduling, "LOCK", NO_QUEUE)
+    before = deadlocks(world)
+
+    asyncio.run(cross(world))
+
+    assert double_booked(world) == 0
+    assert (deadlocks(world) > before) is not queue
+
+
+async def cross(world: World) -> None:
+    """Book for the same patients in two batches that meet."""
+    patients = world.add_users("patient", 60)
+    here, there = world.add_doctors(2)
+    container = Container(settings=settings.read(world.environment))
+    async with opened(container) as use_cases:
+        for place in range(ROUNDS):
+            starts = [tomorrow_at(0) + timedelta(hours=place, minutes=minute) for minute in range(60)]
+            forwards = list(zip(patients, world.add_slots(here, starts, minutes=1), strict=True))
+            backwards = list(zip(patients, world.add_slots(there, starts, minutes=1), strict=True))[::-1]
+            batches = [
+                [Booking(actor=Actor(who, "race"), slot=SlotId(slot), key=str(uuid4())) for who, slot in batch]
+                for batch in (forwards, backwards)
+            ]
+            together = use_cases.book_appointment.together
+            answers = await asyncio.gather(*[together(batch) for batch in batches], return_exceptions=True)
+            assert all(isinstance(one, (Busy, Refusal)) for one in answers if isinstance(one, BaseException)), answers
+
+
+def test_with_neither_locks_nor_constraints_the_same_race_books_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_constraints(world)
+    monkeypatch.setattr(scheduling, "LOCK", NO_LOCKS)
+
+    assert seen(world).double > 0
