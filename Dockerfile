@@ -26,4 +26,7 @@ COPY --from=build /opt/healthcare /opt/healthcare
 USER 1000:1000
 WORKDIR /
 EXPOSE 3000
+# Asks the API; a container that runs another command has to disable it.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 \
+    CMD ["python", "-c", "from os import environ; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{environ[\"PORT\"]}/health/ready', timeout=3)"]
 CMD ["healthcare", "api"]
