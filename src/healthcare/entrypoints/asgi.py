@@ -30,5 +30,6 @@ def create() -> Litestar:
             "cache": container.cache().check,
             "queue": container.bell().check,
         },
+        measure=container.database().measure,
         lifespan=[lambda _: opened(container)],
     )

@@ -9,8 +9,8 @@ import pytest
 
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Role, UserId
-from healthcare.entrypoints.api.app import create_app
-from healthcare.entrypoints.api.wiring import Checks
+from healthcare.entrypoints.api.app import create_app, nothing
+from healthcare.entrypoints.api.wiring import Check, Checks
 from tests.clinic import Clinic
 
 
@@ -30,7 +30,9 @@ class Api:
         return self.signed((await self.clinic.user(role)).id)
 
 
-def client_of(clinic: Clinic, *, use_cases: UseCases | None = None, checks: Checks | None = None) -> httpx.AsyncClient:
+def client_of(
+    clinic: Clinic, *, use_cases: UseCases | None = None, checks: Checks | None = None, measure: Check = nothing
+) -> httpx.AsyncClient:
     """Put the API in front of a clinic."""
     app = create_app(
         use_cases=use_cases or clinic.can,
@@ -38,6 +40,7 @@ def client_of(clinic: Clinic, *, use_cases: UseCases | None = None, checks: Chec
         clock=clinic.clock,
         new_id=uuid4,
         checks=checks or {"postgresql": clinic.database.check},
+        measure=measure,
     )
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # httpx and Litestar spell one protocol differently
     return httpx.AsyncClient(transport=transport, base_url="http://healthcare.test")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
@@ -116,6 +117,55 @@ async def test_measurements_are_served_as_prometheus_reads_them(client: httpx.As
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert response.headers["content-type"].count("charset") == 1
+
+
+async def told(client: httpx.AsyncClient, name: str, label: str) -> dict[str, float]:
+    """What Prometheus is told, by one label."""
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {one.labels[label]: one.value for family in families for one in family.samples if one.name == name}
+
+
+async def test_prometheus_is_told_what_is_there_now(clinic: Clinic) -> None:
+    """Also where one of the checks, and what is measured on this occasion, take too long."""
+    loop = asyncio.get_running_loop()
+    checks = {"postgresql": up, "cache": down, "queue": stuck}
+    async with client_of(clinic, checks=checks, measure=stuck) as client:
+        begun = loop.time()
+        there = await told(client, "dependency_up", "dependency")
+        seconds = loop.time() - begun
+
+    assert there == {"postgresql": 1, "cache": 0, "queue": 0}
+    assert seconds < 1.4
+    await asyncio.sleep(0.6)  # until those that were stopped have ended
+
+
+async def test_what_is_measured_on_this_occasion_is_in_the_same_answer(clinic: Clinic) -> None:
+    gauge = Gauge("test_of_measures", "Nothing.", ["label"], registry=None)
+
+    async def measure() -> None:
+        gauge.labels("seen").set(7)
+
+    REGISTRY.register(gauge)
+    try:
+        async with client_of(clinic, measure=measure) as client:
+            assert await told(client, "test_of_measures", "label") == {"seen": 7}
+    finally:
+        REGISTRY.unregister(gauge)
+
+
+async def test_problems_are_counted_by_code(clinic: Clinic) -> None:
+    """Failures are there from the start, so that the first one of a process is seen as a rise."""
+    async with client_of(clinic) as client:
+        before = await told(client, "http_problems_total", "code")
+        for path in ("/no/where", "/no/where/else", "/auth/me"):
+            await client.get(path)
+        after = await told(client, "http_problems_total", "code")
+
+    assert before.keys() >= {"unavailable", "busy", "outcome-unknown", "internal"}
+    assert {code: count - before.get(code, 0) for code, count in after.items() if count != before.get(code, 0)} == {
+        "not-found": 2,
+        "unauthenticated": 1,
+    }
 
 
 async def test_a_request_leaves_one_line_without_anything_that_people_wrote(api: Api) -> None:

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
-from healthcare.adapters.redis.cache import RedisSearchCache
+from healthcare.adapters.redis.cache import ANSWERS, RedisSearchCache
 from healthcare.adapters.redis.names import names
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Unavailable
@@ -18,6 +18,7 @@ from healthcare.domain.kernel import Paging
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
 from tests.integration.redis import sabotage
+from tests.integration.world import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -268,12 +269,35 @@ async def test_a_booking_whose_client_has_left_is_still_told(
     assert await caches[1].answer(SEARCH, database.query) == b"changed"
 
 
+async def test_every_answer_is_counted_by_where_it_came_from(
+    caches: tuple[RedisSearchCache, ...], database: Database, clock: SetClock
+) -> None:
+    before = sources()
+    await asyncio.gather(*(caches[0].answer(SEARCH, database.query) for _ in range(3)))
+    await until_kept(caches[0])
+    await caches[0].answer(SEARCH, database.query)
+    await caches[1].answer(SEARCH, database.query)
+    with_redis = {source: number - before[source] for source, number in sources().items()}
+    without = RedisSearchCache(host="127.0.0.1", port=free_port(), clock=clock)
+    await without.answer(SEARCH, database.query)
+    await without.close()
+
+    assert with_redis == {"postgresql": 1, "process": 3, "redis": 1}
+    assert {source: number - before[source] for source, number in sources().items()} == with_redis | {"postgresql": 2}
+
+
 async def test_it_keeps_a_bounded_number_of_answers(caches: tuple[RedisSearchCache, ...], database: Database) -> None:
     database.seconds = 0
     for number in range(600):
         await caches[0].answer(Search(f"specialty-{number}", DAY), database.query)
 
     assert len(caches[0]._local._answers) == 512  # noqa: SLF001 - nobody outside can count them
+
+
+def sources() -> dict[str, float]:
+    """Return how many answers came from where."""
+    samples = [sample for family in ANSWERS.collect() for sample in family.samples]
+    return {one.labels["source"]: one.value for one in samples if one.name.endswith("_total")}
 
 
 async def until_queried(database: Database) -> None:

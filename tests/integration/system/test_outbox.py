@@ -30,6 +30,9 @@ def test_every_event_is_recorded_once_without_any_redis(world: World, tmp_path_f
         with world.apis(2) as apis, world.worker():
             asyncio.run(book_all(world, apis, flush=False))
             recorded_exactly_once(world)
+            # Prometheus is told: of the three, PostgreSQL is there, and its pool is open.
+            assert [api.metric("dependency_up") for api in apis] == [1, 1]
+            assert [api.metric("postgres_pool_connections") for api in apis] == [8, 8]
 
 
 def test_with_redis_an_entry_is_there_sooner_than_the_workers_next_look(world: World) -> None:

@@ -10,9 +10,9 @@ from litestar.routes import HTTPRoute
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.domain.policy import POLICY, Action
-from healthcare.entrypoints.api.app import create_app
+from healthcare.entrypoints.api.app import create_app, nothing
 from healthcare.entrypoints.api.shape import SHAPE, RouteWithoutUseCase, Shape, shape_routes
-from healthcare.entrypoints.api.wiring import Use, provided
+from healthcare.entrypoints.api.wiring import Use, Watched, provided
 from tests.clinic import Clinic
 
 OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/{name}"}
@@ -70,7 +70,7 @@ async def both(read_self: Use[ReadSelf]) -> None: ...
 
 @pytest.mark.parametrize("handler", [without, two, both], ids=["none", "two", "one that is said to be open"])
 def test_any_other_route_stops_the_start(handler: HTTPRouteHandler) -> None:
-    app = Litestar([handler], dependencies=provided(Clinic().can, {}), openapi_config=None)
+    app = Litestar([handler], dependencies=provided(Clinic().can, Watched({}, nothing)), openapi_config=None)
 
     with pytest.raises(RouteWithoutUseCase):
         shape_routes(app)

@@ -17,6 +17,7 @@ from healthcare.adapters.postgres.audit import PostgresEntries
 from healthcare.adapters.postgres.consultation import PostgresConsultations, PostgresPrescriptions
 from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
+from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
 from healthcare.adapters.postgres.outbox import PostgresOutbox
 from healthcare.adapters.postgres.scheduling import PostgresAppointments, PostgresBookings, PostgresSlots
 from healthcare.adapters.postgres.session import Session, severed_at
@@ -102,6 +103,17 @@ class PostgresDatabase:
         """Raise Unavailable unless PostgreSQL answers."""
         async with self._transaction() as session:
             await session.read("SELECT 1")
+
+    async def measure(self) -> None:
+        """Tell Prometheus how busy the pool is, and what waits in the database.
+
+        Raises:
+            Unavailable: PostgreSQL does not answer; what waits in it is not known.
+        """
+        measure_pool(self._pool.get_stats())
+        forget_work()
+        async with self._transaction() as session:
+            await measure_work(session)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:

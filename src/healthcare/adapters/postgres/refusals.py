@@ -28,6 +28,10 @@ constraint_refusals: Final = Counter(
 for name in REFUSALS:
     constraint_refusals.labels(name)
 
+deadlocks: Final = Counter(
+    "deadlocks_total",
+    "Transactions that PostgreSQL ended because they waited for each other; expected to stay 0.",
+)
 
 TIME_IS_UP: Final = {"25P03", "25P04"}
 """The transaction was idle for too long, or took too long as a whole."""
@@ -38,6 +42,8 @@ def meaning(error: Error) -> Exception:
     if (constraint := error.diag.constraint_name) and constraint in REFUSALS:
         constraint_refusals.labels(constraint).inc()
         return REFUSALS[constraint]()
+    if isinstance(error, errors.DeadlockDetected):
+        deadlocks.inc()
     if isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
         return Busy("a lock was not had in time")
     if isinstance(error, (OperationalError, InterfaceError)) or error.sqlstate in TIME_IS_UP:

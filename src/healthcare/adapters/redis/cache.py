@@ -12,6 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from prometheus_client import Counter
 from redis.exceptions import ResponseError
 
 from healthcare.adapters.redis.answers import Answer, LocalAnswers, SharedAnswers, View
@@ -35,6 +36,13 @@ PATIENCE: Final = 0.08
 """Seconds that a search waits for Redis before it goes to the database."""
 CHECK: Final = 0.5
 """Seconds."""
+
+ANSWERS: Final = Counter(
+    "search_answers_total",
+    "Answers to searches, by where they came from: this process had it or was about to, Redis had it, or a query.",
+    ["source"],
+)
+FROM_PROCESS, FROM_REDIS, FROM_POSTGRESQL = (ANSWERS.labels(one) for one in ("process", "redis", "postgresql"))
 
 
 class RedisSearchCache:
@@ -79,15 +87,20 @@ class RedisSearchCache:
         where = names(search)
         view = await landed(self._views.join(where.tokens, partial(self._look, where)))
         if view is None:
+            FROM_POSTGRESQL.inc()
             return (await landed(self._fresh.join(where.answer, make))).body
         while True:
             answer = self._local.get(where, view.tokens)
             if answer and answer.fresh(self._clock.now()):
+                FROM_PROCESS.inc()
                 return answer.body
             place = where, view.tokens
             flight, own = self._flights.join(place, partial(self._fetch, where, view, make))
             answer = await landed(flight)
-            if own or answer.fresh(self._clock.now()):
+            if own:
+                return answer.body
+            if answer.fresh(self._clock.now()):
+                FROM_PROCESS.inc()
                 return answer.body
 
     async def forget(self, touched: Collection[Touched]) -> None:
@@ -106,7 +119,9 @@ class RedisSearchCache:
 
     async def _fetch(self, where: Names, view: View, make: Make) -> Answer:
         """Take the answer that another process has made under the same tokens, or make one."""
-        if (answer := await self._try(self._shared.get(where, view.tokens))) is None:
+        answer = await self._try(self._shared.get(where, view.tokens))
+        (FROM_REDIS if answer else FROM_POSTGRESQL).inc()
+        if answer is None:
             found = await make()
             answer = Answer.of(found.body, view, found.until)
             keeping = started(self._try(self._shared.put(where, view.tokens, answer)))

@@ -23,7 +23,11 @@ from healthcare.entrypoints.api.refusals import MOST_BYTES
 from healthcare.entrypoints.api.request import ApiRequest, read
 from healthcare.entrypoints.api.scheduling import AppointmentController, SlotController
 from healthcare.entrypoints.api.shape import shape_routes
-from healthcare.entrypoints.api.wiring import Checks, provided
+from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
+
+
+async def nothing() -> None:
+    """Measure nothing."""
 
 
 def create_app(
@@ -33,6 +37,7 @@ def create_app(
     clock: Clock,
     new_id: NewId,
     checks: Checks,
+    measure: Check = nothing,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[object]]] = (),
 ) -> Litestar:
     """Put the API in front of the use cases; `lifespan` opens and closes what they need."""
@@ -49,7 +54,7 @@ def create_app(
         ],
         guards=[authenticated(tokens, clock)],
         before_request=read,  # type: ignore[arg-type]  # every request is an ApiRequest, see below
-        dependencies=provided(use_cases, checks),
+        dependencies=provided(use_cases, Watched(checks, measure)),
         exception_handlers={Exception: answer},  # type: ignore[dict-item]  # likewise
         lifespan=list(lifespan),
         request_class=ApiRequest,

@@ -13,8 +13,9 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.utils import normalize_path
 from msgspec import Struct
+from prometheus_client import Counter
 
-from healthcare.application.uow import OutcomeUnknown, Unavailable
+from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.kernel import (
     Conflict,
@@ -57,6 +58,12 @@ PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
 """Seconds."""
 
+PROBLEMS: Final = Counter(
+    "http_problems_total", "Requests that were refused or failed, by the code they got.", ["code"]
+)
+for failure in (Unavailable, Busy, OutcomeUnknown, Internal):
+    PROBLEMS.labels(failure.code)  # from 0, so that the first one counts as a rise
+
 log = structlog.get_logger()
 
 
@@ -87,6 +94,7 @@ def answer(request: ApiRequest[Any], error: Exception) -> Response[Problem]:
     if isinstance(cause, Internal):
         log.error("request failed", exc_info=error)
     status, code = status_of(type(cause)), code_of(type(cause))
+    PROBLEMS.labels(code).inc()
     return Response(
         Problem(
             type=f"urn:healthcare:{code}",
