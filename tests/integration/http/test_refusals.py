@@ -182,10 +182,14 @@ async def test_a_path_says_which_methods_it_takes(api: Api) -> None:
     assert response.headers["allow"] == "GET, OPTIONS, POST"
 
 
-async def test_options_are_told_to_anybody(api: Api) -> None:
-    response = await api.client.options("/auth/me")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/auth/me", "GET, OPTIONS"), (f"/consultation/{UNKNOWN}/prescription", "GET, OPTIONS, POST")],
+)
+async def test_options_are_told_to_anybody(api: Api, path: str, allowed: str) -> None:
+    response = await api.client.options(path)
 
-    assert (response.status_code, response.content, response.headers["allow"]) == (204, b"", "GET, OPTIONS")
+    assert (response.status_code, response.content, response.headers["allow"]) == (204, b"", allowed)
     assert not {name for name in response.headers if name.startswith("access-control")}
 
 

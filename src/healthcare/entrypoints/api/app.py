@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
-from litestar import Litestar
+from litestar import Litestar, Response
+from litestar.routes import HTTPRoute
 
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.ports import Tokens
@@ -67,6 +69,21 @@ def create_app(
         pdb_on_exception=False,
     )
     shape_routes(app)
+    _tell_all_methods(app)
     app.state.openapi = document(app)
     app.asgi_handler = Observed(Drained(app.asgi_handler), new_id)
     return app
+
+
+def _tell_all_methods(app: Litestar) -> None:
+    # Where a path takes several methods, Litestar 2 answers OPTIONS with the one that was registered first
+    # (github.com/litestar-org/litestar/issues/4169).
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            options, _ = route.route_handler_map["OPTIONS"]
+            options.after_request = partial(_allow, ", ".join(sorted(route.methods)))
+
+
+async def _allow(methods: str, response: Response[None]) -> Response[None]:
+    response.headers["Allow"] = methods
+    return response
