@@ -20,7 +20,7 @@ def create() -> Litestar:
     given = settings.read()
     logging.configure(given.log_level)
     container = Container(settings=given)
-    return create_app(
+    app = create_app(
         use_cases=container.use_cases(),
         tokens=container.tokens(),
         clock=container.clock(),
@@ -33,3 +33,6 @@ def create() -> Litestar:
         measure=container.database().measure,
         lifespan=[lambda _: opened(container)],
     )
+    if tracing := container.tracing():
+        app.asgi_handler = tracing.requests(app.asgi_handler)
+    return app

@@ -45,6 +45,7 @@ from healthcare.application.uow import Transactions
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Happened
 from healthcare.entrypoints.settings import Settings
+from healthcare.entrypoints.tracing import create_tracing, traced
 
 
 class Container(containers.DeclarativeContainer):
@@ -57,10 +58,15 @@ class Container(containers.DeclarativeContainer):
     new_id = providers.Object(new_id)
     happened = providers.Singleton(Happened, clock, new_id)
 
+    tracing = providers.Singleton(create_tracing, settings)
+
     database = providers.Selector(
         backend,
         postgres=providers.Singleton(
-            PostgresDatabase, settings.provided.postgres, size=settings.provided.postgres_pool_size
+            PostgresDatabase,
+            settings.provided.postgres,
+            size=settings.provided.postgres_pool_size,
+            traces=tracing,
         ),
         memory=providers.Singleton(MemoryDatabase),
     )
@@ -89,7 +95,7 @@ class Container(containers.DeclarativeContainer):
 
     enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
 
-    use_cases = providers.Singleton(
+    plain_use_cases = providers.Singleton(
         UseCases,
         register_patient=providers.Singleton(RegisterPatient, enrolment),
         log_in=providers.Singleton(LogIn, begin, passwords, tokens, happened),
@@ -115,6 +121,7 @@ class Container(containers.DeclarativeContainer):
         record_events=providers.Singleton(RecordEvents, begin),
         search_audit=providers.Singleton(SearchAudit, begin),
     )
+    use_cases = providers.Singleton(traced, plain_use_cases, tracing)
 
 
 @asynccontextmanager
@@ -122,6 +129,8 @@ async def opened(container: Container) -> AsyncIterator[UseCases]:
     """Open what connects to other processes, and close it in the opposite order."""
     use_cases = container.use_cases()  # first, because a setting that is wrong shows here
     async with AsyncExitStack() as stack:
+        if tracing := container.tracing():
+            stack.push_async_callback(tracing.close)
         for resource in (container.database(), container.cache(), container.bell(), container.passwords()):
             await resource.open()
             stack.push_async_callback(resource.close)

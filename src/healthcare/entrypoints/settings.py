@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -37,6 +38,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 3000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otel_exporter_otlp_endpoint: Annotated[str, Meta(pattern="^(https?://.+)?$")] = ""
+    """Where traces go, by OTLP over HTTP; where it is empty, nothing is traced."""
+    otel_service_name: str = "healthcare"
+    otel_traces_sampler_arg: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Which share of the traces is kept."""
 
     @property
     def postgres(self) -> dict[str, str | int]:
@@ -63,9 +69,12 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     found = {name.lower(): value for name in names() if (value := _value(name, environment)) is not UNSET}
     try:
-        return convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+        settings = convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
     except ValidationError as error:
         raise SettingsInvalid(f"the environment does not hold what is needed: {error}") from None
+    if settings.otel_exporter_otlp_endpoint and not find_spec("opentelemetry"):
+        raise SettingsInvalid("traces need more packages: pip install 'healthcare[traces]'")
+    return settings
 
 
 def _value(name: str, environment: Mapping[str, str]) -> object:

@@ -21,6 +21,7 @@ from healthcare.adapters.postgres.measures import forget_work, measure_pool, mea
 from healthcare.adapters.postgres.outbox import PostgresOutbox
 from healthcare.adapters.postgres.scheduling import PostgresAppointments, PostgresBookings, PostgresSlots
 from healthcare.adapters.postgres.session import Session, severed_at
+from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining
 from healthcare.application.uow import Busy, Unavailable, UnitOfWork
 
@@ -76,11 +77,13 @@ class PostgresUnitOfWork:
 class PostgresDatabase:
     """Hands out transactions that end in time, whatever the server does."""
 
-    def __init__(self, conninfo: Mapping[str, str | int], *, size: int) -> None:
+    def __init__(self, conninfo: Mapping[str, str | int], *, size: int, traces: Traces | None = None) -> None:
         """Build the pool closed: it may be opened only where an event loop runs."""
+        self._traces = traces
         options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             make_conninfo("", **conninfo, connect_timeout=2, options=options, application_name="healthcare"),
+            connection_class=traces.connection_class if traces else AsyncConnection[DictRow],
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0},
             min_size=size,
             max_size=size,
@@ -125,7 +128,7 @@ class PostgresDatabase:
     async def _transaction(self) -> AsyncIterator[Session]:
         end = monotonic() + remaining(LONGEST_TRANSACTION)
         connection = await self._begun(end)
-        session = Session(connection)
+        session = Session(connection, self._traces)
         try:
             with severed_at(end, connection):
                 try:

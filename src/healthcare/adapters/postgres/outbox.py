@@ -27,10 +27,19 @@ class PostgresOutbox:
             self.session.announced = True
             await self.session.write(
                 """
-                INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)
-                VALUES (%s, %s, %s, %s, %s, %s, %s)
+                INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                 """,
-                [event.id, event.kind, event.at, event.actor, event.subject, event.outcome, event.request],
+                [
+                    event.id,
+                    event.kind,
+                    event.at,
+                    event.actor,
+                    event.subject,
+                    event.outcome,
+                    event.request,
+                    self.session.parent,
+                ],
             )
 
     async def lock(self, most: int) -> Sequence[EventId]:
@@ -39,8 +48,9 @@ class PostgresOutbox:
         Never those behind the last one seen: numbers do not commit in order, and an event would be left behind.
         """
         rows = await self.session.read(
-            "SELECT id FROM outbox ORDER BY tries, position LIMIT %s FOR UPDATE SKIP LOCKED", [most]
+            "SELECT id, traceparent FROM outbox ORDER BY tries, position LIMIT %s FOR UPDATE SKIP LOCKED", [most]
         )
+        self.session.go_on(row["traceparent"] for row in rows)
         return [row["id"] for row in rows]
 
     async def take(self, reserved: Sequence[EventId]) -> Sequence[Event]:

@@ -90,8 +90,9 @@ KEEP: Final = """
              SELECT id, slot_id, doctor_id, patient_id, starts_at, ends_at, fee_amount, fee_currency, status, version
                FROM booked),
          event AS (
-             INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)
-             SELECT event_id, event_kind, event_at, user_id, id, event_outcome, event_request FROM booked)
+             INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
+             SELECT event_id, event_kind, event_at, user_id, id, event_outcome, event_request, %(parent)s::text
+               FROM booked)
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
     SELECT user_id, action, key, decode(fingerprint, 'hex'), answer, event_at FROM booked
 """
@@ -253,7 +254,8 @@ class PostgresBookings:
         """Keep what the diary decided: all bookings in one statement; replays and refusals are rare."""
         if diary.booked:
             self.session.announced = True
-            await self.session.write(KEEP, {"booked": Json([row_of(one) for one in diary.booked], dumps=encode)})
+            booked = Json([row_of(one) for one in diary.booked], dumps=encode)
+            await self.session.write(KEEP, {"booked": booked, "parent": self.session.parent})
         await PostgresOutbox(self.session).add(*diary.refused)
         if diary.replayed:
             # A replay writes, so that its answer too waits for the standby that holds the booking.

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
@@ -12,6 +12,7 @@ from psycopg.errors import Diagnostic
 from psycopg.rows import DictRow
 
 from healthcare.adapters.postgres.refusals import meaning
+from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 
 Parameters = Mapping[str, Any] | Sequence[Any]
@@ -24,13 +25,24 @@ NO_ANSWER: Final = ("08", "25P04", "57")
 class Session:
     """Runs statements, and remembers what commit and the caller must know."""
 
-    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+    def __init__(self, connection: AsyncConnection[DictRow], traces: Traces | None = None) -> None:
         """Take a connection in a transaction that nobody else uses."""
         self._connection = connection
+        self._traces = traces
         self.changed = False
         """Whether anything was written: what was only read needs no commit."""
         self.announced = False
         """Whether an event was put into the outbox."""
+
+    @property
+    def parent(self) -> str | None:
+        """What events are to name as the one they come from."""
+        return self._traces.parent() if self._traces else None
+
+    def go_on(self, parents: Iterable[str | None]) -> None:
+        """Show the rest of this transaction where the events come from that it is about."""
+        if self._traces:
+            self._traces.go_on(parent for parent in parents if parent)
 
     async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
         """Run a statement that changes nothing, though it may lock; return its rows."""

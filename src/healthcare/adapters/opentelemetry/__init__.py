@@ -1,0 +1,1 @@
+"""Traces, by OpenTelemetry. Nothing of this is imported unless they are switched on."""
