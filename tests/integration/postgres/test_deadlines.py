@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from uuid import uuid4
@@ -23,6 +23,7 @@ from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.kernel import Role, UserId
 from tests.integration.conftest import conninfo_of, conninfo_of_address
+from tests.integration.proxy import proxy_to
 from tests.integration.world import World
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +190,22 @@ async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytes
             await database.close()
 
 
+async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_each(world: World) -> None:
+    """Something on the way has forgotten every connection, and says so to nobody; new ones it lets pass."""
+    with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as proxy:
+        world.postgres["port"] = proxy.port
+        async with opened(world, size=4) as database:
+            await until(lambda: len(proxy.lines) == 4)
+            proxy.swallow()
+            proxy.heal()
+
+            with answer_within(0.5), pytest.raises(Unavailable):
+                await database.check()
+            for _ in range(4):
+                with answer_within(0.5):
+                    await database.check()
+
+
 async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +240,13 @@ async def until_it_answers(database: PostgresDatabase) -> None:
             await asyncio.sleep(0.05)
         else:
             return
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    """Wait for something that is about to be so."""
+    async with asyncio.timeout(10):
+        while not fact():  # noqa: ASYNC110 - what is waited for is in another thread
+            await asyncio.sleep(0.01)
 
 
 frozen: list[int] = []

@@ -154,6 +154,9 @@ class PostgresDatabase:
                     await connection.execute("BEGIN", prepare=False)
             except OperationalError:
                 await self._give_back(connection)
+                if monotonic() >= end:
+                    # It never answered. Others may be as dead, and each would cost somebody a whole deadline.
+                    await self._pool.drain()
             except BaseException:
                 await connection.close()
                 await self._give_back(connection)
