@@ -7,9 +7,12 @@ from msgspec import ValidationError
 
 from healthcare.domain.kernel import Fault
 
-AT: Final = " - at `$"
-STEP: Final = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
-NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
+SAID: Final = re.compile(r"(.*?)(?: - at `\$((?:\.[a-z_]+|\[\d+\])*)`)?", re.DOTALL)
+STEP: Final = re.compile(r"\.([a-z_]+)|\[(\d+)\]")
+UNKNOWN: Final = "Object contains unknown field"
+MISSING: Final = re.compile(r"Object missing required field `(.*)`")
+CHOICE: Final = "Invalid enum value"
+"""Here msgspec goes on with the value itself."""
 
 RULES: Final = (
     ("of length", "length"),
@@ -18,23 +21,26 @@ RULES: Final = (
     (">=", "range"),
     ("<=", "range"),
     ("out of range", "range"),
-    ("Invalid enum value", "choice"),
+    (CHOICE, "choice"),
     ("Invalid ", "format"),
 )
 """What msgspec's messages hold, and which rule was broken then; in any other case it is the type."""
 
 
 def fault_of(error: ValidationError) -> Fault:
-    """Say which value breaks which rule. The message is all that msgspec tells."""
-    message, _, place = str(error).partition(AT)
+    """Say which value breaks which rule, in the words of msgspec, which are all that it tells.
+
+    Nothing that was sent is repeated, not even a name: whoever logs answers would log what people wrote.
+    """
+    said = SAID.fullmatch(str(error))
+    message, place = said.groups("") if said else ("", "")
     path = tuple(int(index) if index else name for name, index in STEP.findall(place))
-    if named := NAMED.fullmatch(message):
-        what, name = named.groups()
-        if what == "missing required":
-            return Fault((*path, name), "required", "is missing")
-        return Fault((*path, name), "unknown", "is not known here")
+    if missing := MISSING.fullmatch(message):
+        return Fault((*path, missing[1]), "required", "is missing")
+    if message.startswith(UNKNOWN):
+        return Fault(path, "unknown", "holds a name that is not known here")
     rule = next((rule for part, rule in RULES if part in message), "type")
-    return Fault(path, rule, message)
+    return Fault(path, rule, CHOICE if message.startswith(CHOICE) else message)
 
 
 def pointer(path: tuple[str | int, ...]) -> str:

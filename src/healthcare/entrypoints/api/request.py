@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
+from msgspec.structs import fields
 
 from healthcare.application.deadline import remaining
 from healthcare.domain.kernel import Actor, Fault, Invalid
@@ -141,7 +142,7 @@ def understand(parameters: list[tuple[str, str]], kind: type[S]) -> S:
     """Turn query parameters into what the route takes; raise Invalid where one is wrong, unknown or given twice."""
     given: dict[str, str | int] = {}
     for name, value in parameters:
-        if name in given:
+        if name in given and name in _names(kind):
             raise Invalid(faults=[ParameterFault((name,), "repeated", "must be given once")])
         given[name] = int(value) if name in _numbers(kind) and NUMBER.fullmatch(value) else value
     try:
@@ -149,6 +150,11 @@ def understand(parameters: list[tuple[str, str]], kind: type[S]) -> S:
     except ValidationError as error:
         fault = fault_of(error)
         raise Invalid(faults=[ParameterFault(fault.path, fault.rule, fault.detail)]) from None
+
+
+@cache
+def _names(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in fields(kind))
 
 
 @cache
