@@ -72,7 +72,7 @@ def test_an_event_that_cannot_be_recorded_is_put_aside_and_the_others_flow_on(wo
             assert time.monotonic() < end
             time.sleep(0.1)
     assert [letter[0] for letter in letters] == [bad]
-    assert "no.such.kind" in str(letters[0][1])
+    assert str(letters[0][1]).startswith("builtins.ValueError at ")
     assert world.ask("SELECT id FROM audit_entries") == [(good,)]
     assert world.ask("SELECT FROM outbox") == []
 

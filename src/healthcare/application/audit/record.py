@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from traceback import extract_tb
 from typing import ClassVar, Final
 
 from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable, UnitOfWork
@@ -60,7 +61,7 @@ class RecordEvents:
             if not waiting:
                 raise
             async with self.begin() as uow:
-                await uow.outbox.failed(waiting[0], repr(reason))
+                await uow.outbox.failed(waiting[0], described(reason))
             failed.update(waiting)
             return 0
         return 1
@@ -68,6 +69,12 @@ class RecordEvents:
     async def _move(self, uow: UnitOfWork, waiting: Sequence[EventId]) -> None:
         events = await uow.outbox.take(waiting)
         await uow.entries.add([entry_of(event) for event in events])
+
+
+def described(reason: Exception) -> str:
+    """Say what went wrong and where, but not in its own words: messages quote values."""
+    kind, place = type(reason), extract_tb(reason.__traceback__)[-1]
+    return f"{kind.__module__}.{kind.__qualname__} at {place.filename}:{place.lineno} {place.name}"
 
 
 def entry_of(event: Event) -> Entry:

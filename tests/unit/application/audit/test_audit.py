@@ -143,7 +143,10 @@ async def test_an_event_that_fails_five_times_is_a_dead_letter_with_its_reason()
         await RecordEvents(world.begin)(actor=SYSTEM)
 
     letter = world.database.dead_letters[bad.id]
-    assert (letter.event, letter.reason) == (bad, repr(world.reason))
+    assert letter.event == bad
+    assert letter.reason.startswith("builtins.ValueError at ")
+    assert letter.reason.endswith(" add")
+    assert "what is this?" not in letter.reason, "messages quote values"
     assert await world.waiting() == []
     assert await world.entries() == set()
 
