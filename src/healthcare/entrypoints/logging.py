@@ -44,10 +44,19 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    sys.excepthook = _last_words
 
 
 def _encode(event: object, **_options: object) -> str:
     return msgspec.json.encode(event, enc_hook=lambda value: type(value).__name__).decode()
+
+
+def _last_words(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    # What nobody has caught ends the process; Python itself would show the message.
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        structlog.get_logger(__name__).critical("process.failed", exc_info=error)
 
 
 def _without_messages(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -73,6 +82,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
+        if isinstance(current, BaseExceptionGroup):
+            for one in current.exceptions:
+                yield from _chain(one)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 

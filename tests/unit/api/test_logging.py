@@ -39,6 +39,14 @@ stdlib.getLogger("library").debug("library whispers")
 """
 
 
+CRASH = """
+from healthcare.entrypoints import logging
+
+logging.configure("error")
+raise ExceptionGroup("canary-1", [ValueError("canary-2"), KeyError("canary-3")])
+"""
+
+
 def lines() -> list[dict[str, Any]]:
     output = subprocess.run(  # a process of its own, because logging is set up once for all of it
         [sys.executable, "-W", "error", "-c", PROGRAM], check=True, capture_output=True, text=True
@@ -59,3 +67,16 @@ def test_lines_are_json_and_hold_neither_messages_of_exceptions_nor_what_librari
     assert again["exception"] == library["exception"] == failed["exception"]
     assert (library["event"], library["level"]) == ("library failed", "error")
     assert (warning["event"], warning["level"]) == ("library warns", "warning")
+
+
+def test_what_nobody_catches_is_told_without_its_message_and_ends_the_process() -> None:
+    ended = subprocess.run([sys.executable, "-c", CRASH], check=False, capture_output=True, text=True)
+
+    (line,) = ended.stdout.splitlines()
+    said = json.loads(line)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert (said["event"], said["level"]) == ("process.failed", "critical")
+    assert [one["kind"] for one in said["exception"]] == [
+        *("builtins.ExceptionGroup", "builtins.ValueError", "builtins.KeyError")
+    ]
+    assert "canary" not in line
