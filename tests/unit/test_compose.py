@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from healthcare.adapters.embedded.postgres import SETTINGS as EMBEDDED
 from healthcare.entrypoints import main, settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -64,6 +65,13 @@ def test_a_service_starts_after_the_database_is_ready_and_migrated(name: str) ->
         assert waits == {"postgres": "service_healthy"}
     else:
         assert waits["migrate"] == "service_completed_successfully"
+
+
+def test_postgresql_keeps_what_people_write_out_of_its_log_as_in_the_tests() -> None:
+    options = dict(option.split("=") for option in SERVICES["postgres"]["command"] if "=" in option)
+
+    for name in ("log_error_verbosity", "log_parameter_max_length"):
+        assert options[name] == EMBEDDED[name]
 
 
 def test_only_the_api_publishes_a_port_and_only_on_this_machine() -> None:
