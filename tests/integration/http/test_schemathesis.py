@@ -100,8 +100,12 @@ class Conversation:
 def conversation(world: World) -> Iterator[Conversation]:
     """A practice that says what it takes and what it answers."""
     with practice(world) as opened, requests.Session() as session:
-        config = schemathesis.Config.from_dict(CONFIG)
-        schema = schemathesis.openapi.from_url(f"{opened.api.url}/openapi.json", config=config)
+        document = session.get(f"{opened.api.url}/openapi.json").json()
+        for kind in document["components"]["schemas"].values():
+            # Answers may tell more one day, so the description leaves them open. Nothing that it does not name is told.
+            kind.setdefault("additionalProperties", False)
+        config = schemathesis.Config.from_dict(CONFIG | {"base-url": opened.api.url})
+        schema = schemathesis.openapi.from_dict(document, config=config)
         operations = [schema[path][method] for path in schema for method in schema[path]]
         good = {str(route): route for route in routes(datetime.now(UTC))}
         yield Conversation(opened, operations, good, session)
@@ -112,11 +116,13 @@ def test_everybody_gets_through_where_the_policy_lets_them_and_nowhere_else(
 ) -> None:
     for operation, caller in product(conversation.operations, CALLERS):
         allowed, ids = may(caller, operation), conversation.ids(operation)
-        done = any(
-            200 <= conversation.ask(caller, conversation.meant_well(operation, id)) < 300
-            for id in (ids if allowed else ids[:1])
-        )
-        assert done is allowed, (operation.label, caller)
+        good = {int(status) for status in operation.definition.raw["responses"] if status.startswith("2")}
+        answers: set[int] = set()
+        for id in ids if allowed else ids[:1]:
+            answers.add(conversation.ask(caller, conversation.meant_well(operation, id)))
+            if answers >= good:
+                break
+        assert answers & good == (good if allowed else set()), (operation.label, caller)
     conversation.count(figures)
 
 
