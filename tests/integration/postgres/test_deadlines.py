@@ -1,28 +1,24 @@
 """Whatever PostgreSQL does, a transaction ends in time and says truly what became of it."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from uuid import uuid4
 
-import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from healthcare.adapters.embedded.servers import postgres, throwaway
+from healthcare.adapters.embedded.servers import postgres
 from healthcare.adapters.postgres.database import PostgresDatabase
-from healthcare.adapters.postgres.migrate import migrate
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.kernel import Role, UserId
-from tests.integration.conftest import conninfo_of, conninfo_of_address
+from tests.integration.conftest import conninfo_of_address
 from tests.integration.proxy import proxy_to
 from tests.integration.world import World
 
@@ -145,31 +141,6 @@ async def test_a_transaction_that_has_failed_is_never_taken_for_kept(world: Worl
     assert world.ask("SELECT FROM users") == []
 
 
-async def test_a_frozen_server_costs_no_more_than_the_deadline() -> None:
-    """SIGSTOP: the transaction under way and the next one both end by their deadlines, and later ones succeed."""
-    with throwaway() as servers:
-        conninfo = conninfo_of(servers, "postgres")
-        migrate(conninfo)
-        database = PostgresDatabase(conninfo, size=2)
-        await database.open()
-        try:
-            async with database.begin() as uow:
-                await uow.users.count_admins()
-            freeze(conninfo, servers.postgres_pid)
-            try:
-                for _ in range(3):
-                    start = time.monotonic()
-                    with answer_within(0.6), pytest.raises(Unavailable):
-                        async with database.begin() as uow:
-                            await uow.users.count_admins()
-                    assert time.monotonic() - start < 1.0
-            finally:
-                thaw(servers.postgres_pid)
-            await until_it_answers(database)
-        finally:
-            await database.close()
-
-
 async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The pool does not sleep on what it learned while PostgreSQL was away."""
     with postgres(tmp_path_factory.mktemp("outage"), durable=False) as server:
@@ -247,26 +218,3 @@ async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not fact():  # noqa: ASYNC110 - what is waited for is in another thread
             await asyncio.sleep(0.01)
-
-
-frozen: list[int] = []
-
-
-def freeze(conninfo: dict[str, str | int], postmaster: int) -> None:
-    """Stop the server and every process of it."""
-    with psycopg.connect(psycopg.conninfo.make_conninfo("", **conninfo)) as connection:
-        frozen[:] = [row[0] for row in connection.execute("SELECT pid FROM pg_stat_activity").fetchall()]
-    for pid in (postmaster, *frozen):
-        send(pid, signal.SIGSTOP)
-
-
-def thaw(postmaster: int) -> None:
-    """Let it go on."""
-    for pid in (*frozen, postmaster):
-        send(pid, signal.SIGCONT)
-
-
-def send(pid: int, signum: signal.Signals) -> None:
-    """Send a signal to a process, if it is still there."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signum)

@@ -30,6 +30,8 @@ LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
 MOST_WAITING: Final = 256
 CONNECTION_LIFETIME: Final = 600.0
 """Seconds; requests."""
+SILENT: Final = 0.4
+"""Seconds without an answer to BEGIN, after which it is no longer a busy server that is to blame."""
 RECONNECT_FOR: Final = 1.0
 """Seconds. Longer, the pool would double its pauses up to minutes; after this, whoever waits makes it try anew."""
 
@@ -149,12 +151,13 @@ class PostgresDatabase:
                 raise Busy("too many wait for a connection to PostgreSQL") from None
             except PoolTimeout:
                 break
+            asked = monotonic()
             try:
                 with severed_at(end, connection):
                     await connection.execute("BEGIN", prepare=False)
             except OperationalError:
                 await self._give_back(connection)
-                if monotonic() >= end:
+                if monotonic() - asked > SILENT:
                     # It never answered. Others may be as dead, and each would cost somebody a whole deadline.
                     await self._pool.drain()
             except BaseException:
