@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from tests.integration.world import free_port
 ROOT = Path(__file__).parents[3]
 UP_WITHIN = 120
 """Seconds; the sample data of a first start are made by some 1,000 transactions."""
+GONE_WITHIN = 5
 
 
 @contextmanager
@@ -138,6 +140,29 @@ def test_a_second_start_is_quick_and_keeps_the_data(folder: Path) -> None:
         )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
+@pytest.mark.parametrize("killed", ["its launcher", "the guard of its servers"])
+def test_nothing_is_left_of_a_demo_when_a_part_that_owns_others_is_killed(
+    folder: Path, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of the processes that there were, nor of any that has inherited the demo's environment since."""
+    mark = f"OF_THIS_DEMO={uuid4()}"
+    monkeypatch.setenv(*mark.split("="))
+    with demo(folder, port := free_port()) as launcher:
+        there = {launcher.pid, *offspring(launcher.pid)}
+        (guard,) = [pid for pid in there if b"healthcare.adapters.embedded.guard" in of(pid, "cmdline")]
+        assert len(there) > 10, "PostgreSQL alone has more"
+
+        os.kill(launcher.pid if killed == "its launcher" else guard, signal.SIGKILL)
+
+        end = time.monotonic() + GONE_WITHIN
+        while left := [pid for pid in there | marked(mark) if runs(pid)]:
+            assert time.monotonic() < end, [of(pid, "cmdline") for pid in left]
+            time.sleep(0.05)
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        pass
+
+
 def test_a_taken_port_gets_a_clear_message(tmp_path: Path) -> None:
     """And a way out."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -168,3 +193,30 @@ def run_first_request(printed: str) -> None:
     (command,) = re.findall(r"^  (curl .*)$", printed, re.MULTILINE)
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=10, check=True)
     assert json.loads(ran.stdout)["items"]
+
+
+def offspring(pid: int) -> set[int]:
+    """Return the processes that a process has started, and those that they have."""
+    threads = Path(f"/proc/{pid}/task").glob("*")
+    children = {int(child) for thread in threads for child in of(pid, f"task/{thread.name}/children").split()}
+    return children.union(*map(offspring, children))
+
+
+def marked(mark: str) -> set[int]:
+    """Return the processes that have something in their environment, wherever they come from."""
+    pids = {int(process.name) for process in Path("/proc").glob("[0-9]*")}
+    return {pid for pid in pids if mark.encode() in of(pid, "environ")} - {os.getpid()}
+
+
+def runs(pid: int) -> bool:
+    """Say whether a process is there, and not only waiting for its parent to notice its end."""
+    state = of(pid, "stat").rpartition(b") ")[2][:1]
+    return state not in {b"", b"Z"}
+
+
+def of(pid: int, what: str) -> bytes:
+    """Return what Linux knows about a process, or nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""
