@@ -1,17 +1,12 @@
 """No search shows what a booking took, or hides what it gave back, once the answer to it has been given."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
 import httpx
-import pytest
-from redis import Redis
 
-from healthcare.adapters.embedded.servers import valkey
 from healthcare.domain.kernel import UserId
 from tests.integration.world import Api, World, tomorrow_at
 
@@ -142,60 +137,6 @@ def test_no_search_is_stale_while_patients_book_and_others_search(world: World) 
     run(world, story)
 
 
-@pytest.mark.parametrize("fault", ["stopped", "paused", "flushed"])
-def test_bookings_and_searches_go_on_whatever_happens_to_redis(
-    world: World, tmp_path_factory: pytest.TempPathFactory, fault: str
-) -> None:
-    """Stopped, paused and flushed under load: every booking succeeds, and every search answers."""
-    patients = world.add_users("patient", 60)
-    (doctor,) = world.add_doctors(1)
-    slots = world.add_slots(doctor, [tomorrow_at(8) + place * timedelta(minutes=10) for place in range(60)], 10)
-
-    with valkey(tmp_path_factory.mktemp("own-redis")) as redis:
-        world.redis = (redis.address.host, redis.address.port)
-
-        async def story(clinic: Clinic) -> None:
-            async def load(first: int) -> None:
-                for place in range(first, first + 20):
-                    booked, found = await asyncio.gather(
-                        clinic.book(patients[place], str(slots[place]), place % 2), clinic.free(place % 2)
-                    )
-                    assert booked.status_code == 201, booked.text
-                    # It may show the slot for 5 seconds more if Redis did not hear of the booking, but it must answer.
-                    assert found <= {str(slot) for slot in slots}
-
-            await load(0)
-            match fault:
-                case "stopped":
-                    await asyncio.to_thread(redis.stop)
-                case "paused":
-                    os.kill(redis.pid, signal.SIGSTOP)
-                case "flushed":
-                    flush(world.redis)
-            try:
-                await load(20)
-                if fault == "flushed":
-                    assert await clinic.both() == [{str(slot) for slot in slots[40:]}] * 2
-            finally:
-                match fault:
-                    case "stopped":
-                        await asyncio.to_thread(redis.start)
-                    case "paused":
-                        os.kill(redis.pid, signal.SIGCONT)
-            await load(40)
-            await eventually_empty(clinic)
-
-        run(world, story)
-
-
-async def eventually_empty(clinic: Clinic) -> None:
-    """What Redis did not hear of is forgotten within 5 seconds."""
-    end = asyncio.get_running_loop().time() + 6
-    while await clinic.both() != [set(), set()]:
-        assert asyncio.get_running_loop().time() < end, "a booked slot is shown for longer than 5 seconds"
-        await asyncio.sleep(0.1)
-
-
 def test_a_storm_on_a_cold_day_runs_one_query_in_each_process(world: World) -> None:
     """100 searches at once; PostgreSQL counts how often it was asked."""
     (doctor,) = world.add_doctors(1)
@@ -238,9 +179,3 @@ def run(world: World, story: Callable[[Clinic], Awaitable[None]]) -> None:
 
     with world.apis(2) as apis:
         asyncio.run(tell(apis))
-
-
-def flush(address: tuple[str, int]) -> None:
-    """Make Redis forget everything."""
-    with Redis(host=address[0], port=address[1]) as client:
-        client.flushall()

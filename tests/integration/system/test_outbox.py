@@ -7,19 +7,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from redis import Redis
 
 from healthcare.adapters.embedded.servers import valkey
 from tests.integration.world import Api, World, tomorrow_at
 
 BOOKINGS = 60
-
-
-def test_every_event_is_recorded_once_while_redis_is_flushed(world: World) -> None:
-    """FLUSHALL after every tenth booking, with two workers that compete for the events."""
-    with world.apis(2) as apis, world.worker(), world.process("second-worker", ["worker"]):
-        asyncio.run(book_all(world, apis, flush=True))
-        recorded_exactly_once(world)
 
 
 def test_every_event_is_recorded_once_without_any_redis(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -28,7 +20,7 @@ def test_every_event_is_recorded_once_without_any_redis(world: World, tmp_path_f
         world.redis = (redis.address.host, redis.address.port)
         redis.stop()
         with world.apis(2) as apis, world.worker():
-            asyncio.run(book_all(world, apis, flush=False))
+            asyncio.run(book_all(world, apis))
             recorded_exactly_once(world)
             # Prometheus is told: of the three, PostgreSQL is there, and its pool is open.
             assert [api.metric("dependency_up") for api in apis] == [1, 1]
@@ -77,7 +69,7 @@ def test_an_event_that_cannot_be_recorded_is_put_aside_and_the_others_flow_on(wo
     assert world.ask("SELECT FROM outbox") == []
 
 
-async def book_all(world: World, apis: list[Api], *, flush: bool) -> None:
+async def book_all(world: World, apis: list[Api]) -> None:
     """Let patients book, half of them in vain."""
     patients = world.add_users("patient", BOOKINGS)
     doctors = world.add_users("doctor", 2)
@@ -93,9 +85,6 @@ async def book_all(world: World, apis: list[Api], *, flush: bool) -> None:
             headers=world.headers(patient) | {"Idempotency-Key": str(uuid4())},
         )
         assert response.status_code == (201 if place < len(slots) else 409), response.text
-        if flush and place % 10 == 0:
-            with Redis(host=world.redis[0], port=world.redis[1]) as client:
-                client.flushall()
     for one in doctors:
         refused = await clients[0].post(
             "/booking/slots/book",
