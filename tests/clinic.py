@@ -34,7 +34,19 @@ from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.application.uow import Transactions, UnitOfWork
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import User
-from healthcare.domain.kernel import AppointmentId, Doctor, Event, EventKind, Happened, Money, Paging, Role
+from healthcare.domain.kernel import (
+    AppointmentId,
+    Doctor,
+    Event,
+    EventKind,
+    Happened,
+    Money,
+    NewId,
+    Paging,
+    Role,
+    SlotId,
+    UserId,
+)
 from healthcare.domain.scheduling.model import Appointment, Booking, Search, Slot, TimeRange
 from healthcare.domain.scheduling.ports import SearchCache
 from tests.builders import (
@@ -66,14 +78,17 @@ class Undone(Exception):
 class Clinic:
     """Everything the system can do (`can`), and short cuts to what has to be there before."""
 
-    def __init__(self, database: Database | None = None, cache: SearchCache | None = None) -> None:
+    def __init__(
+        self, database: Database | None = None, cache: SearchCache | None = None, *, new_id: NewId = uuid4
+    ) -> None:
         self.clock = FakeClock()
         self.database = database or MemoryDatabase()
         self.cache = cache or MemorySearchCache(self.clock)
         self.bell = SilentBell()
         self.passwords = FakePasswords()
         self.tokens = FakeTokens()
-        self.happened = Happened(self.clock, uuid4)
+        self.new_id = new_id
+        self.happened = Happened(self.clock, new_id)
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.book_together = BookAppointments(self.begin, self.cache, self.happened)
@@ -105,7 +120,7 @@ class Clinic:
         self, role: Role = Role.PATIENT, *, full_name: str = "Grace Hopper", email: str | None = None
     ) -> User:
         """Add a user."""
-        user = a_user(role=role, full_name=full_name, email=email)
+        user = a_user(id=UserId(self.new_id()), role=role, full_name=full_name, email=email)
         async with self.database.begin() as uow:
             await uow.users.add(user, await self.passwords.hash("their password"))
         return user
@@ -121,7 +136,10 @@ class Clinic:
         self, doctor: Doctor, *starts: datetime, length: timedelta = 30 * MINUTE, fee: Money | None = None
     ) -> list[Slot]:
         """Add slots of a doctor, in the past too."""
-        slots = [a_slot(doctor=doctor, time=TimeRange(start, start + length), fee=fee) for start in starts]
+        slots = [
+            a_slot(id=SlotId(self.new_id()), doctor=doctor, time=TimeRange(start, start + length), fee=fee)
+            for start in starts
+        ]
         async with self.database.begin() as uow:
             await uow.slots.add(slots)
         return slots
@@ -135,7 +153,7 @@ class Clinic:
         """Book a slot."""
         slot = slot or await self.slot()
         patient = patient or await self.user()
-        booking = Booking(actor=an_actor(patient.id), slot=slot.id, key=str(uuid4()))
+        booking = Booking(actor=an_actor(patient.id), slot=slot.id, key=str(self.new_id()))
         return await self.can.book_appointment(booking)
 
     async def appointment(self, id: AppointmentId) -> Appointment | None:

@@ -1,6 +1,6 @@
 """The beginning and the end of a transaction, in memory."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -54,10 +54,11 @@ class MemoryDatabase:
     Every port call gives way to other tasks, so that races happen here too.
     """
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, transaction: Callable[[Kept, Locks], Transaction] = Transaction) -> None:
+        """Begin empty. Tests pass transactions that fail, to see what becomes of what rests on them."""
         self._kept = Kept()
         self._locks = Locks()
+        self._transaction = transaction
 
     @property
     def dead_letters(self) -> Mapping[EventId, DeadLetter]:
@@ -67,7 +68,7 @@ class MemoryDatabase:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """Begin a unit of work; see `healthcare.application.uow.Begin`."""
-        tx = Transaction(self._kept, self._locks)
+        tx = self._transaction(self._kept, self._locks)
         try:
             yield MemoryUnitOfWork.on(tx)
             await tx.turn()
