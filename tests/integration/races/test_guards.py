@@ -1,19 +1,25 @@
-"""Each guard of a booking with the others taken away: what it holds alone, and that without any the checks find out.
+"""Each guard with the others taken away: what it holds alone, and that without it the checks find out.
 
-Locks decide races, constraints stand behind them. The switches are here: the product has none.
+Locks decide races, constraints stand behind them; tokens, unique entries and the policy's relations each hold one
+promise more. The switches are here: the product has none.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from healthcare.adapters.postgres import scheduling
+from healthcare.adapters.postgres.outbox import PostgresOutbox
+from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import Busy
-from healthcare.domain.kernel import Actor, Refusal, SlotId
-from healthcare.domain.scheduling.model import Booking
+from healthcare.domain import policy
+from healthcare.domain.kernel import Actor, Event, EventId, NotYours, Page, Refusal, SlotId
+from healthcare.domain.scheduling.model import Booking, Search, Slot, Touched
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.races.offices import in_process, refused_here
@@ -133,3 +139,94 @@ def test_with_neither_locks_nor_constraints_the_same_race_books_twice(
     monkeypatch.setattr(scheduling, "LOCK", NO_LOCKS)
 
     assert seen(world).double > 0
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_dropped_tokens_are_what_keeps_a_taken_slot_out_of_a_search(
+    world: World, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    async def keep(cache: RedisSearchCache, touched: Collection[Touched]) -> None:
+        """Drop no token."""
+
+    if not guarded:
+        monkeypatch.setattr(RedisSearchCache, "forget", keep)
+
+    free, after = asyncio.run(search_around_a_booking(world))
+
+    assert free
+    assert (after == free) is not guarded
+
+
+async def search_around_a_booking(world: World) -> tuple[bytes, bytes]:
+    """Return what a search of a day with one slot finds, and what it finds once that is booked."""
+    ((doctor,), (patient,)), start = (world.add_doctors(1), world.add_users("patient", 1)), tomorrow_at(9)
+    (slot,) = world.add_slots(doctor, [start])
+    async with opened(Container(settings=settings.read(world.environment))) as can:
+        search = Search("cardiology", start.date())
+
+        async def look() -> bytes:
+            return await can.search_slots.written(actor=Actor(patient, "race"), search=search, render=ids)
+
+        free = await look()
+        await can.book_appointment(Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key="race"))
+        return free, await look()
+
+
+def ids(search: Search, page: Page[Slot]) -> bytes:
+    """Write an answer down."""
+    return b"".join(slot.id.bytes for slot in page.items)
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_an_event_that_is_recorded_twice_has_one_entry_because_entries_are_unique(
+    world: World, monkeypatch: pytest.MonkeyPatch, unique: bool
+) -> None:
+    take = PostgresOutbox.take
+
+    async def take_and_put_back(outbox: PostgresOutbox, reserved: Sequence[EventId]) -> Sequence[Event]:
+        """Do what a worker does that dies too late."""
+        events = await take(outbox, reserved)
+        await outbox.add(*events)
+        return events
+
+    monkeypatch.setattr(PostgresOutbox, "take", take_and_put_back)
+    if not unique:
+        with world.connect() as connection:
+            connection.execute("ALTER TABLE audit_entries DROP CONSTRAINT one_entry_per_event")
+
+    asyncio.run(book_and_record_twice(world))
+
+    assert world.ask("SELECT kind, count(*) FROM audit_entries GROUP BY kind") == [
+        ("appointment.booked", 1 if unique else 2)
+    ]
+
+
+async def book_and_record_twice(world: World) -> None:
+    """Book one slot, and let a worker look at the outbox twice."""
+    (doctor,), (patient,) = world.add_doctors(1), world.add_users("patient", 1)
+    (slot,) = world.add_slots(doctor, [tomorrow_at(9)])
+    async with opened(Container(settings=settings.read(world.environment))) as can:
+        await can.book_appointment(Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key="race"))
+        for _ in range(2):
+            await can.record_events(actor=Actor(None, "race", system=True))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_relation_in_the_policy_is_what_keeps_a_stranger_from_reading(
+    world: World, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    if not guarded:
+        rules = {action: replace(rule, relation=None) for action, rule in policy.POLICY.items()}
+        monkeypatch.setattr(policy, "POLICY", rules)
+
+    with pytest.raises(NotYours) if guarded else nullcontext():
+        asyncio.run(read_as_a_stranger(world))
+
+
+async def read_as_a_stranger(world: World) -> None:
+    """Read the appointment of another patient."""
+    (doctor,), (patient, stranger) = world.add_doctors(1), world.add_users("patient", 2)
+    (slot,) = world.add_slots(doctor, [tomorrow_at(9)])
+    async with opened(Container(settings=settings.read(world.environment))) as can:
+        booked = await can.book_appointment(Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key="race"))
+        await can.read_appointment(actor=Actor(stranger, "race"), appointment=booked.id)
