@@ -9,7 +9,9 @@ from uuid import uuid4
 from healthcare.adapters.memory.bell import SilentBell
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.memory.database import MemoryDatabase
+from healthcare.application.audit.list_dead_letters import ListDeadLetters
 from healthcare.application.audit.record import RecordEvents
+from healthcare.application.audit.requeue import RequeueEvents
 from healthcare.application.audit.search import SearchAudit
 from healthcare.application.consultation.prescribe import IssuePrescription
 from healthcare.application.consultation.read_prescription import ReadPrescription
@@ -113,6 +115,8 @@ class Clinic:
             issue_prescription=IssuePrescription(self.begin, self.happened),
             read_prescription=ReadPrescription(self.begin, self.happened),
             record_events=RecordEvents(self.begin),
+            list_dead_letters=ListDeadLetters(self.begin),
+            requeue_events=RequeueEvents(self.begin, self.happened),
             search_audit=SearchAudit(self.begin),
         )
 

@@ -173,6 +173,20 @@ class World:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
 
+def healthcare(*command: str, environment: dict[str, str], given: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, with no settings but these."""
+    clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    return subprocess.run(
+        [sys.executable, "-m", "healthcare", *command],
+        env=clean | environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
 def free_port() -> int:
     """Return a port that nobody has at the moment."""
     with socket.socket() as probe:

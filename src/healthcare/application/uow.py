@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Final, Protocol
 
 from healthcare.domain.audit.ports import Entries
 from healthcare.domain.consultation.ports import Consultations, Prescriptions
 from healthcare.domain.directory.ports import Profiles
 from healthcare.domain.identity.ports import Users
-from healthcare.domain.kernel import AccessRefused, Event, EventId, EventKind, Happened
+from healthcare.domain.kernel import AccessRefused, Event, EventId, EventKind, Happened, Page, Paging
 from healthcare.domain.scheduling.ports import Appointments, Bookings, Slots
 
 
@@ -29,6 +30,19 @@ class OutcomeUnknown(Exception):
     """The answer to a commit was lost; ask again with the same key to learn what happened."""
 
     code: ClassVar[str] = "outcome-unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """An event that could not be taken out of the outbox, as operators see it."""
+
+    id: EventId
+    kind: str
+    """No `EventKind`: that this release does not know it may be why nobody could."""
+    at: datetime
+    """When it happened."""
+    died_at: datetime
+    reason: str
 
 
 class Outbox(Protocol):
@@ -52,7 +66,18 @@ class Outbox(Protocol):
         ...
 
     async def failed(self, event: EventId, reason: str) -> None:
-        """Remember that an event could not be taken out; after the fifth time it is a dead letter."""
+        """Remember that an event could not be taken out; after the fifth time it is a dead letter.
+
+        The reason is kept and shown, so there are no values in it.
+        """
+        ...
+
+    async def dead(self, paging: Paging) -> Page[DeadLetter]:
+        """Return dead letters, those that died first before the others."""
+        ...
+
+    async def requeue(self, letters: Sequence[EventId]) -> Sequence[EventId]:
+        """Put dead letters back as if they had never failed; return which of these were dead letters."""
         ...
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from healthcare.application.audit.list_dead_letters import ListDeadLetters
 from healthcare.application.audit.record import RecordEvents
+from healthcare.application.audit.requeue import RequeueEvents
 from healthcare.application.audit.search import SearchAudit
 from healthcare.application.consultation.prescribe import IssuePrescription
 from healthcare.application.consultation.read_prescription import ReadPrescription
@@ -49,4 +51,6 @@ class UseCases:
     issue_prescription: IssuePrescription
     read_prescription: ReadPrescription
     record_events: RecordEvents
+    list_dead_letters: ListDeadLetters
+    requeue_events: RequeueEvents
     search_audit: SearchAudit

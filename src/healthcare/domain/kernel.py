@@ -184,6 +184,7 @@ class EventKind(StrEnum):
     PRESCRIPTION_ISSUED = "prescription.issued"
     PRESCRIPTION_READ = "prescription.read"
     ACCESS_REFUSED = "access.refused"
+    EVENT_REQUEUED = "event.requeued"
 
 
 class Outcome(StrEnum):

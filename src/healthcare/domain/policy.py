@@ -33,6 +33,8 @@ class Action(StrEnum):
     ISSUE_PRESCRIPTION = "issue-prescription"
     READ_PRESCRIPTION = "read-prescription"
     RECORD_EVENTS = "record-events"
+    LIST_DEAD_LETTERS = "list-dead-letters"
+    REQUEUE_EVENTS = "requeue-events"
     SEARCH_AUDIT = "search-audit"
 
 
@@ -86,6 +88,8 @@ POLICY: Mapping[Action, Rule] = MappingProxyType(
         Action.ISSUE_PRESCRIPTION: only(Role.DOCTOR, relation=Relation.ITS_DOCTOR),
         Action.READ_PRESCRIPTION: only(Role.PATIENT, Role.DOCTOR, relation=Relation.ITS_DOCTOR_OR_PATIENT),
         Action.RECORD_EVENTS: SYSTEM,
+        Action.LIST_DEAD_LETTERS: SYSTEM,
+        Action.REQUEUE_EVENTS: SYSTEM,
         Action.SEARCH_AUDIT: only(Role.ADMIN),
     }
 )

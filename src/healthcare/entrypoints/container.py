@@ -19,7 +19,9 @@ from healthcare.adapters.security.tokens import SignedTokens
 from healthcare.adapters.system import SystemClock, new_id
 from healthcare.adapters.taskiq.bell import TaskiqBell
 from healthcare.adapters.taskiq.broker import create_broker
+from healthcare.application.audit.list_dead_letters import ListDeadLetters
 from healthcare.application.audit.record import RecordEvents
+from healthcare.application.audit.requeue import RequeueEvents
 from healthcare.application.audit.search import SearchAudit
 from healthcare.application.consultation.prescribe import IssuePrescription
 from healthcare.application.consultation.read_prescription import ReadPrescription
@@ -119,6 +121,8 @@ class Container(containers.DeclarativeContainer):
         issue_prescription=providers.Singleton(IssuePrescription, begin, happened),
         read_prescription=providers.Singleton(ReadPrescription, begin, happened),
         record_events=providers.Singleton(RecordEvents, begin),
+        list_dead_letters=providers.Singleton(ListDeadLetters, begin),
+        requeue_events=providers.Singleton(RequeueEvents, begin, happened),
         search_audit=providers.Singleton(SearchAudit, begin),
     )
     use_cases = providers.Singleton(traced, plain_use_cases, tracing)

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, from us and from the libraries alike.
+"""Logs: one JSON object a line, from us and from the libraries alike.
 
 What people have written never gets in: of an exception only the kinds and the places are told, because messages quote
 values.
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from traceback import extract_tb
 from types import TracebackType
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 import structlog
@@ -19,8 +19,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MOST_FRAMES: Final = 50
 
 
-def configure(level: str) -> None:
+def configure(level: str, *, to: TextIO | None = None) -> None:
     """Log what is at least this important: `debug`, `info`, `warning` or `error`."""
+    to = to or sys.stdout
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -30,10 +31,10 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_encode)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(to),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(to)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=[*shared, _first_line],

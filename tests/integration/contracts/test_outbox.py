@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
-from healthcare.adapters.memory.database import MemoryDatabase
-from healthcare.application.uow import MOST_TRIES, Outbox, UnitOfWork
-from healthcare.domain.kernel import Event, EventId, EventKind, Outcome
+from healthcare.application.uow import MOST_TRIES, DeadLetter, Outbox, UnitOfWork
+from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging
 from tests.builders import MINUTE, NOW, a_user_id, an_event
 from tests.clinic import Database, Undone
-from tests.integration.contracts.queues import pass_by
+from tests.integration.contracts.pages import all_pages
+from tests.integration.contracts.queues import pass_by, queue
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +41,17 @@ async def take(uow: UnitOfWork, most: int = 500) -> Sequence[Event]:
 async def fail(database: Database, event: Event, reason: str = "why") -> None:
     async with database.begin() as uow:
         await uow.outbox.failed(event.id, reason)
+
+
+async def kill(database: Database, event: Event, reason: str = "why") -> None:
+    """Let an event fail until it is a dead letter."""
+    for _ in range(MOST_TRIES):
+        await fail(database, event, reason)
+
+
+async def dead(database: Database) -> list[DeadLetter]:
+    async with database.begin() as uow:
+        return list((await uow.outbox.dead(Paging())).items)
 
 
 async def test_an_event_is_kept_as_it_is(database: Database) -> None:
@@ -161,21 +171,23 @@ async def test_what_failed_comes_last(database: Database) -> None:
     assert await waiting(database) == [good.id, bad.id, worse.id]
 
 
-async def test_what_failed_five_times_is_a_dead_letter_with_its_last_reason(
-    database: Database, request: pytest.FixtureRequest
-) -> None:
+async def test_what_failed_five_times_is_a_dead_letter_with_its_last_reason(database: Database) -> None:
     bad, good = await put(database, 2)
     for place in range(1, MOST_TRIES):
         await fail(database, bad, f"reason {place}")
     assert await waiting(database) == [good.id, bad.id]
+    assert await dead(database) == []
 
+    before = datetime.now(UTC)
     await fail(database, bad, "the last reason")
 
     assert await waiting(database) == [good.id]
-    assert dead_letters(database, request) == [(bad.id, "the last reason")]
+    (letter,) = await dead(database)
+    assert (letter.id, letter.kind, letter.at, letter.reason) == (bad.id, bad.kind, bad.at, "the last reason")
+    assert abs(letter.died_at - before) < 10 * MINUTE
 
 
-async def test_what_is_no_longer_there_cannot_fail(database: Database, request: pytest.FixtureRequest) -> None:
+async def test_what_is_no_longer_there_cannot_fail(database: Database) -> None:
     (event,) = await put(database)
     async with database.begin() as uow:
         await take(uow)
@@ -183,12 +195,109 @@ async def test_what_is_no_longer_there_cannot_fail(database: Database, request: 
     await fail(database, event)
 
     assert await waiting(database) == []
-    assert dead_letters(database, request) == []
+    assert await dead(database) == []
 
 
-def dead_letters(database: Database, request: pytest.FixtureRequest) -> list[tuple[object, object]]:
-    """Return the ids and reasons of the dead letters, which operators look at and no use case does."""
-    if isinstance(database, MemoryDatabase):
-        return [(letter.event.id, letter.reason) for letter in database.dead_letters.values()]
-    with psycopg.connect(make_conninfo("", **request.getfixturevalue("postgres"))) as connection:
-        return connection.execute("SELECT id, reason FROM dead_letters").fetchall()
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+async def test_dead_letters_are_listed_in_the_order_in_which_they_died(database: Database, limit: int) -> None:
+    third, first, second = await put(database, 3)
+    for event in (first, second, third):
+        await kill(database, event)
+
+    async def page(paging: Paging) -> Page[DeadLetter]:
+        async with database.begin() as uow:
+            return await uow.outbox.dead(paging)
+
+    listed = await all_pages(page, limit=limit)
+
+    assert [letter.id for letter in listed] == [first.id, second.id, third.id]
+
+
+async def test_what_is_put_back_is_an_event_like_all_others(database: Database) -> None:
+    event = an_event(actor=a_user_id(), subject=uuid4(), kind=EventKind.ACCESS_REFUSED, outcome=Outcome.REFUSED)
+    async with database.begin() as uow:
+        await uow.outbox.add(event)
+    await kill(database, event)
+    (failed_once,) = await put(database)
+    await fail(database, failed_once)
+
+    async with database.begin() as uow:
+        assert await uow.outbox.requeue([event.id]) == [event.id]
+        assert uow.outbox.filled
+
+    assert await dead(database) == []
+    assert await waiting(database) == [event.id, failed_once.id], "it has not failed yet"
+    async with database.begin() as uow:
+        assert await take(uow, 1) == [event]
+
+
+async def test_what_was_put_back_can_die_again(database: Database) -> None:
+    (event,) = await put(database)
+    await kill(database, event, "first")
+    async with database.begin() as uow:
+        await uow.outbox.requeue([event.id])
+
+    await kill(database, event, "second")
+
+    assert [letter.reason for letter in await dead(database)] == ["second"]
+    assert await waiting(database) == []
+
+
+async def test_several_are_put_back_in_the_order_in_which_they_happened(database: Database) -> None:
+    events = await put(database, 3)
+    for event in reversed(events):
+        await kill(database, event)
+
+    async with database.begin() as uow:
+        back = await uow.outbox.requeue([events[2].id, events[0].id, events[1].id])
+
+    assert sorted(back) == sorted(event.id for event in events)
+    assert await waiting(database) == [event.id for event in events]
+
+
+async def test_only_dead_letters_are_put_back(database: Database) -> None:
+    alive, letter, other = await put(database, 3)
+    await fail(database, alive)
+    for event in (letter, other):
+        await kill(database, event)
+
+    async with database.begin() as uow:
+        assert await uow.outbox.requeue([alive.id, letter.id, letter.id, EventId(uuid4())]) == [letter.id]
+
+    assert await waiting(database) == [letter.id, alive.id]
+    assert [one.id for one in await dead(database)] == [other.id]
+
+
+async def test_putting_nothing_back_does_not_fill_it(database: Database) -> None:
+    async with database.begin() as uow:
+        assert await uow.outbox.requeue([]) == []
+        assert await uow.outbox.requeue([EventId(uuid4())]) == []
+        assert not uow.outbox.filled
+
+
+async def test_what_was_put_back_by_a_unit_of_work_that_raised_is_a_dead_letter_still(database: Database) -> None:
+    (event,) = await put(database)
+    await kill(database, event)
+
+    with suppress(Undone):
+        async with database.begin() as uow:
+            await uow.outbox.requeue([event.id])
+            raise Undone
+
+    assert await waiting(database) == []
+    assert [letter.id for letter in await dead(database)] == [event.id]
+
+
+async def test_of_two_who_put_the_same_back_the_second_waits_and_finds_nothing(database: Database) -> None:
+    one, two = await put(database, 2)
+    for event in (one, two):
+        await kill(database, event)
+
+    second = await queue(
+        database,
+        lambda uow: uow.outbox.requeue([one.id, two.id]),
+        lambda uow: uow.outbox.requeue([two.id, one.id]),
+    )
+
+    assert second == []
+    assert await waiting(database) == [one.id, two.id]

@@ -1,31 +1,17 @@
 """What an operator types before the first start, and what they are told when something is missing."""
 
-import os
+import json
 import socket
 import subprocess
-import sys
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from tests.integration.world import World, free_port
+from tests.integration.world import World, free_port, healthcare
 
 PASSWORD = "correct horse battery staple"
-
-
-def healthcare(*command: str, environment: dict[str, str], given: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run the command."""
-    clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    return subprocess.run(
-        [sys.executable, "-m", "healthcare", *command],
-        env=clean | environment,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def create_admin(world: World, email: str, password: str = PASSWORD) -> "subprocess.CompletedProcess[str]":
@@ -111,3 +97,55 @@ def test_a_port_is_not_shared(world: World) -> None:
 
     assert refused.returncode == 1
     assert "cannot be had" in refused.stderr
+
+
+def dead_letters(world: World, number: int) -> list[UUID]:
+    """Put events where those are that failed five times."""
+    ids = [uuid4() for _ in range(number)]
+    with world.connect() as connection:
+        for place, id in enumerate(ids):
+            connection.execute(
+                "INSERT INTO dead_letters (id, kind, at, outcome, request_id, reason, died_at)"
+                " VALUES (%s, 'no.such.kind', '2026-01-01Z', 'success', 'request', 'builtins.ValueError',"
+                " timestamptz '2026-01-02Z' + make_interval(secs => %s))",
+                [id, place],
+            )
+    return ids
+
+
+def test_dead_letters_are_listed_for_people_and_for_machines(world: World) -> None:
+    first, second = dead_letters(world, 2)
+
+    for_people = healthcare("outbox", "list", environment=world.environment)
+    for_machines = healthcare("outbox", "list", "--json", environment=world.environment)
+
+    assert for_people.stdout.splitlines() == [
+        f"{first}  2026-01-02T00:00:00+00:00  no.such.kind  builtins.ValueError",
+        f"{second}  2026-01-02T00:00:01+00:00  no.such.kind  builtins.ValueError",
+    ]
+    assert [json.loads(line)["id"] for line in for_machines.stdout.splitlines()] == [str(first), str(second)]
+
+
+def test_dead_letters_are_put_back_by_name_or_all_of_them_however_many(world: World) -> None:
+    letters = dead_letters(world, 250)
+
+    one = healthcare("outbox", "requeue", str(letters[0]), environment=world.environment)
+    others = healthcare("outbox", "requeue", "--all", environment=world.environment)
+
+    assert (one.stdout, others.stdout) == ("put back: 1\n", "put back: 249\n")
+    assert world.ask("SELECT FROM dead_letters") == []
+    assert world.ask("SELECT count(*), max(tries) FROM outbox WHERE kind = 'no.such.kind'") == [(250, 0)]
+    assert world.ask("SELECT count(DISTINCT subject_id) FROM outbox WHERE kind = 'event.requeued'") == [(250,)]
+
+
+def test_what_is_no_dead_letter_is_not_put_back_and_named(world: World) -> None:
+    (letter,) = dead_letters(world, 1)
+    unknown = uuid4()
+
+    refused = healthcare("outbox", "requeue", str(letter), str(unknown), environment=world.environment)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert str(unknown) in refused.stderr
+    assert str(letter) not in refused.stderr
+    assert world.ask("SELECT id FROM dead_letters") == [(letter,)]
+    assert world.ask("SELECT FROM outbox") == []

@@ -16,7 +16,13 @@ from healthcare.entrypoints.api.wiring import Use, Watched, provided
 from tests.clinic import Clinic
 
 OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/{name}"}
-NOT_OVER_HTTP = {Action.CREATE_ADMIN, Action.FORGET_KEYS, Action.RECORD_EVENTS}
+NOT_OVER_HTTP = {
+    Action.CREATE_ADMIN,
+    Action.FORGET_KEYS,
+    Action.RECORD_EVENTS,
+    Action.LIST_DEAD_LETTERS,
+    Action.REQUEUE_EVENTS,
+}
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ CALLS: Final[Mapping[Action, Call]] = {
     ),
     Action.READ_PRESCRIPTION: lambda can, who: can.read_prescription(actor=who, consultation=ConsultationId(SUBJECT)),
     Action.RECORD_EVENTS: lambda can, who: can.record_events(actor=who),
+    Action.LIST_DEAD_LETTERS: lambda can, who: can.list_dead_letters(actor=who, paging=Paging()),
+    Action.REQUEUE_EVENTS: lambda can, who: can.requeue_events(actor=who, letters=[]),
     Action.SEARCH_AUDIT: lambda can, who: can.search_audit(actor=who, question=Question(), paging=Paging()),
 }
 

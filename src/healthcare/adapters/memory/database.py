@@ -1,9 +1,8 @@
 """The beginning and the end of a transaction, in memory."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from healthcare.adapters.memory.audit import MemoryEntries
 from healthcare.adapters.memory.consultation import MemoryConsultations, MemoryPrescriptions
@@ -11,10 +10,9 @@ from healthcare.adapters.memory.directory import MemoryProfiles
 from healthcare.adapters.memory.identity import MemoryUsers
 from healthcare.adapters.memory.outbox import MemoryOutbox
 from healthcare.adapters.memory.scheduling import MemoryAppointments, MemoryBookings, MemorySlots
-from healthcare.adapters.memory.tables import DeadLetter, Kept
+from healthcare.adapters.memory.tables import Kept
 from healthcare.adapters.memory.transaction import Locks, Transaction
 from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import EventId
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,6 @@ class MemoryDatabase:
         self._kept = Kept()
         self._locks = Locks()
         self._transaction = transaction
-
-    @property
-    def dead_letters(self) -> Mapping[EventId, DeadLetter]:
-        """The events that nobody could take out of the outbox."""
-        return MappingProxyType(self._kept.dead_letters)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from healthcare.adapters.memory.tables import DeadLetter, Waiting
+from healthcare.adapters.memory.tables import LetterRow, Waiting
 from healthcare.adapters.memory.transaction import Transaction
-from healthcare.application.uow import MOST_TRIES
-from healthcare.domain.kernel import Event, EventId
+from healthcare.application.uow import MOST_TRIES, DeadLetter
+from healthcare.domain.kernel import Event, EventId, Page, Paging, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +57,28 @@ class MemoryOutbox:
             self.tx.outbox.put(event, Waiting(waiting.event, tries))
         else:
             self.tx.outbox.remove(event)
-            self.tx.dead_letters.put(event, DeadLetter(waiting.event, reason))
+            self.tx.dead_letters.put(event, LetterRow(waiting.event, reason, datetime.now(UTC)))
+
+    async def dead(self, paging: Paging) -> Page[DeadLetter]:
+        """Return dead letters, those that died first before the others."""
+        await self.tx.turn()
+        letters = [
+            DeadLetter(id=row.event.id, kind=row.event.kind, at=row.event.at, died_at=row.died_at, reason=row.reason)
+            for row in self.tx.dead_letters
+            if paging.after is None or (row.died_at, row.event.id) > (paging.after.at, paging.after.id)
+        ]
+        letters.sort(key=lambda one: (one.died_at, one.id))
+        return paging.cut(letters, lambda one: Position(one.died_at, one.id))
+
+    async def requeue(self, letters: Sequence[EventId]) -> Sequence[EventId]:
+        """Put dead letters back as if they had never failed; return which of these were dead letters."""
+        rows = []
+        for letter in sorted(set(letters)):
+            await self.tx.lock("event", letter)
+            if row := self.tx.dead_letters.get(letter):
+                rows.append(row)
+        for row in sorted(rows, key=lambda row: (row.event.at, row.event.id)):
+            self.tx.dead_letters.remove(row.event.id)
+            self.tx.outbox.put(row.event.id, Waiting(row.event))
+            self.tx.filled = True
+        return [row.event.id for row in rows]

@@ -64,11 +64,12 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that nobody could take out of the outbox, and why."""
+class LetterRow:
+    """An event that nobody could take out of the outbox, why, and since when it is tried no more."""
 
     event: Event
     reason: str
+    died_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Kept:
     prescriptions: dict[ConsultationId, Prescription] = field(default_factory=dict)
     entries: dict[EventId, Entry] = field(default_factory=dict)
     outbox: dict[EventId, Waiting] = field(default_factory=dict)
-    dead_letters: dict[EventId, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[EventId, LetterRow] = field(default_factory=dict)
 
 
 class Table(Generic[K, V]):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import structlog
 
 from healthcare.adapters.postgres.session import Session
-from healthcare.application.uow import MOST_TRIES
-from healthcare.domain.kernel import Event, EventId, EventKind, Outcome
+from healthcare.application.uow import MOST_TRIES, DeadLetter
+from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +82,35 @@ class PostgresOutbox:
             [event, MOST_TRIES, reason],
         )
         for letter in dead:
-            structlog.get_logger(__name__).error("outbox.dead_letter", id=str(event), kind=letter["kind"])
+            log = structlog.get_logger(__name__)
+            log.error("outbox.dead_letter", id=str(event), kind=letter["kind"], reason=reason)
+
+    async def dead(self, paging: Paging) -> Page[DeadLetter]:
+        """Return dead letters, those that died first before the others."""
+        place = {"at": paging.after.at, "id": paging.after.id} if paging.after else {}
+        rows = await self.session.read(
+            f"""
+            SELECT id, kind, at, died_at, reason
+              FROM dead_letters
+             WHERE {"(died_at, id) > (%(at)s, %(id)s)" if place else "true"}
+             ORDER BY died_at, id
+             LIMIT %(most)s
+            """,
+            {**place, "most": paging.limit + 1},
+        )
+        return paging.cut([DeadLetter(**row) for row in rows], lambda one: Position(one.died_at, one.id))
+
+    async def requeue(self, letters: Sequence[EventId]) -> Sequence[EventId]:
+        """Put dead letters back as if they had never failed; return which of these were dead letters."""
+        rows = await self.session.write(
+            """
+            WITH locked AS MATERIALIZED (SELECT id FROM dead_letters WHERE id = ANY(%s) ORDER BY id FOR UPDATE),
+                 back AS (DELETE FROM dead_letters d USING locked WHERE d.id = locked.id RETURNING d.*)
+            INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)
+            SELECT id, kind, at, actor_id, subject_id, outcome, request_id FROM back ORDER BY at, id
+            RETURNING id
+            """,
+            [list(letters)],
+        )
+        self.session.announced = self.session.announced or bool(rows)
+        return [row["id"] for row in rows]

@@ -2,15 +2,19 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from getpass import getpass
 from pathlib import Path
 
 from healthcare.adapters.postgres.migrate import MigrationRefused
 from healthcare.adapters.postgres.migrate import migrate as apply_migrations
 from healthcare.adapters.security import keys
+from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor
 from healthcare.entrypoints.container import Container, opened
+from healthcare.entrypoints.logging import configure
 from healthcare.entrypoints.settings import Settings
 
 OPERATOR = Actor(user=None, request="command-line", system=True)
@@ -18,6 +22,14 @@ OPERATOR = Actor(user=None, request="command-line", system=True)
 
 class Refused(Exception):
     """The command cannot be carried out."""
+
+
+@asynccontextmanager
+async def at_work(settings: Settings) -> AsyncIterator[UseCases]:
+    """Yield what an operator can do. Logs go to standard error, because the other output may be for machines."""
+    configure(settings.log_level, to=sys.stderr)
+    async with opened(Container(settings=settings)) as use_cases:
+        yield use_cases
 
 
 def migrate(settings: Settings) -> None:
@@ -46,7 +58,7 @@ def create_admin(settings: Settings, *, email: str, full_name: str, time_zone: s
     """Make an admin."""
 
     async def create() -> None:
-        async with opened(Container(settings=settings)) as use_cases:
+        async with at_work(settings) as use_cases:
             await use_cases.create_admin(
                 actor=OPERATOR, email=Email(email), password=password, full_name=full_name, time_zone=time_zone
             )

@@ -12,7 +12,7 @@ from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
 from healthcare.application.audit.record import RecordEvents, entry_of
 from healthcare.application.uow import MOST_TRIES, OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.audit.model import Entry, Question
-from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging, Role
+from healthcare.domain.kernel import Event, EventId, EventKind, NotFound, Outcome, Page, Paging, Role
 from tests.builders import MINUTE, NOW, SYSTEM, an_actor, an_event
 from tests.clinic import Clinic
 
@@ -54,6 +54,10 @@ class Poisoned:
     async def entries(self) -> set[EventId]:
         async with self.database.begin() as uow:
             return {entry.id for entry in (await uow.entries.find(Question(), Paging(500))).items}
+
+    async def dead(self) -> list[tuple[EventId, str]]:
+        async with self.database.begin() as uow:
+            return [(letter.id, letter.reason) for letter in (await uow.outbox.dead(Paging())).items]
 
     async def waiting(self) -> list[EventId]:
         async with self.database.begin() as uow:
@@ -130,7 +134,7 @@ async def test_a_bad_event_is_tried_once_in_a_call() -> None:
     assert await RecordEvents(world.begin)(actor=SYSTEM) == 0
 
     assert world.begun == 4, "all at once, alone, put back, and a look at what else is waiting"
-    assert world.database.dead_letters == {}
+    assert await world.dead() == []
 
 
 async def test_an_event_that_fails_five_times_is_a_dead_letter_with_its_reason() -> None:
@@ -139,14 +143,14 @@ async def test_an_event_that_fails_five_times_is_a_dead_letter_with_its_reason()
     await world.put(bad)
 
     for _ in range(MOST_TRIES):
-        assert world.database.dead_letters == {}
+        assert await world.dead() == []
         await RecordEvents(world.begin)(actor=SYSTEM)
 
-    letter = world.database.dead_letters[bad.id]
-    assert letter.event == bad
-    assert letter.reason.startswith("builtins.ValueError at ")
-    assert letter.reason.endswith(" add")
-    assert "what is this?" not in letter.reason, "messages quote values"
+    ((letter, reason),) = await world.dead()
+    assert letter == bad.id
+    assert reason.startswith("builtins.ValueError at ")
+    assert reason.endswith(" add")
+    assert "what is this?" not in reason, "messages quote values"
     assert await world.waiting() == []
     assert await world.entries() == set()
 
@@ -216,3 +220,50 @@ async def test_an_admin_sees_what_happened_the_newest_first(clinic: Clinic) -> N
 
     assert [entry.kind for entry in page.items] == [EventKind.APPOINTMENT_CANCELLED, EventKind.APPOINTMENT_BOOKED]
     assert {entry.actor for entry in page.items} == {appointment.patient.id}
+
+
+async def dead_letters(clinic: Clinic, number: int) -> list[EventId]:
+    """Let events fail until they are dead letters."""
+    events = [an_event(at=NOW - MINUTE) for _ in range(number)]
+    async with clinic.database.begin() as uow:
+        await uow.outbox.add(*events)
+        for event in events * MOST_TRIES:
+            await uow.outbox.failed(event.id, "builtins.ValueError")
+    return [event.id for event in events]
+
+
+async def test_operators_see_dead_letters_page_by_page(clinic: Clinic) -> None:
+    letters = await dead_letters(clinic, 3)
+
+    page = await clinic.can.list_dead_letters(actor=SYSTEM, paging=Paging(2))
+    rest = await clinic.can.list_dead_letters(actor=SYSTEM, paging=Paging(2, page.next))
+
+    assert [letter.id for letter in (*page.items, *rest.items)] == letters
+
+
+async def test_what_an_operator_puts_back_is_recorded_and_so_is_that_they_did(clinic: Clinic) -> None:
+    first, second, third = await dead_letters(clinic, 3)
+
+    await clinic.can.requeue_events(actor=SYSTEM, letters=[third, first])
+
+    assert clinic.bell.rung == 1
+    events = await clinic.events(EventKind.EVENT_REQUEUED)
+    assert {event.subject for event in events} == {first, third}
+    assert {(event.actor, event.request, event.at) for event in events} == {(None, SYSTEM.request, NOW)}
+    assert await clinic.can.record_events(actor=SYSTEM) == 4
+    assert [letter.id for letter in (await clinic.can.list_dead_letters(actor=SYSTEM, paging=Paging())).items] == [
+        second
+    ]
+
+
+async def test_where_one_is_no_dead_letter_none_is_put_back(clinic: Clinic) -> None:
+    letters = await dead_letters(clinic, 1)
+    alive = an_event()
+    async with clinic.database.begin() as uow:
+        await uow.outbox.add(alive)
+
+    with pytest.raises(NotFound, match=str(alive.id)):
+        await clinic.can.requeue_events(actor=SYSTEM, letters=[*letters, alive.id])
+
+    assert await clinic.events() == [alive]
+    assert clinic.bell.rung == 0
