@@ -135,7 +135,7 @@ def test_the_example_names_every_setting_and_holds_no_password() -> None:
 
 
 def test_the_example_is_complete_but_for_the_password() -> None:
-    with pytest.raises(settings.SettingsInvalid, match="postgres_password"):
+    with pytest.raises(settings.SettingsInvalid, match="POSTGRES_PASSWORD"):
         settings.read(EXAMPLE)
 
     assert settings.read(EXAMPLE | {"POSTGRES_PASSWORD": "anything"}).port == 3000

@@ -3,14 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
-from uuid import UUID
 
 from healthcare.adapters.security.keys import KeysUnusable
+from healthcare.adapters.system import SystemClock
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Refusal
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints import server, settings
-from healthcare.entrypoints.cli import demo, operate, outbox
+from healthcare.entrypoints.cli import check, demo, operate, outbox
 from healthcare.entrypoints.settings import SettingsInvalid
 from healthcare.entrypoints.worker import main as worker
 
@@ -20,6 +20,7 @@ COMMANDS = {
     "migrate": "bring the database to the shape this release needs",
     "create-key": "make a file with a key that signs access tokens",
     "create-admin": "make an admin; the password is read from standard input",
+    "check": "look at everything the system rests on, and say what is wrong with it",
     "outbox": "see and put back the events that could not be recorded five times",
     "demo": "run everything here, with servers and sample data of its own",
 }
@@ -41,24 +42,10 @@ def parser() -> argparse.ArgumentParser:
     parsers["create-admin"].add_argument("--email", required=True)
     parsers["create-admin"].add_argument("--full-name", required=True)
     parsers["create-admin"].add_argument("--time-zone", default="UTC", help="IANA name (default: UTC)")
-    add_outbox(parsers["outbox"])
+    outbox.add_arguments(parsers["outbox"])
     parsers["demo"].add_argument("--port", type=port, default=3000, help="of the API (default: 3000)")
     parsers["demo"].add_argument("--folder", type=Path, default=Path(".demo"), help="where everything is kept")
     return root
-
-
-def add_outbox(parser: argparse.ArgumentParser) -> None:
-    """Add what can be done with dead letters."""
-    does = parser.add_subparsers(dest="does", required=True, metavar="list|requeue")
-    text = "print the dead letters, oldest first: id of the event, since when, what happened, what was raised"
-    does.add_parser("list", help=text, description=text).add_argument(
-        "--json", action="store_true", help="one JSON object a line"
-    )
-    text = "put dead letters back, all that are named or none; the workers are woken, and it is recorded"
-    requeue = does.add_parser("requeue", help=text, description=text)
-    which = requeue.add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", nargs="*", type=UUID, default=[], metavar="ID")
-    which.add_argument("--all", action="store_true", help="all that are dead letters now")
 
 
 def main() -> int:
@@ -83,10 +70,10 @@ def main() -> int:
                     time_zone=arguments.time_zone,
                     password=operate.ask_password(),
                 )
-            case "outbox" if arguments.does == "list":
-                outbox.show(settings.read(), as_json=arguments.json)
+            case "check":
+                return 0 if check.check(SystemClock()) else 1
             case "outbox":
-                outbox.requeue(settings.read(), None if arguments.all else arguments.ids)
+                outbox.run(settings.read(), arguments)
             case "demo":
                 demo.run(arguments.folder, arguments.port)
     except (

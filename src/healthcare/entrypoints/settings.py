@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, ValidationError, convert
+from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 
 LAST_PORT: Final = 65535
@@ -65,24 +65,30 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; `NAME_FILE` names a file that holds the value of `NAME`, as containers keep secrets.
 
     Raises:
-        SettingsInvalid: says which setting is missing, unreadable or out of range.
+        SettingsInvalid: says of each setting that is missing, unreadable or out of range what is wrong with it.
     """
-    found = {name.lower(): value for name in names() if (value := _value(name, environment)) is not UNSET}
-    try:
-        settings = convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
-    except ValidationError as error:
-        raise SettingsInvalid(f"the environment does not hold what is needed: {error}") from None
-    if settings.otel_exporter_otlp_endpoint and not find_spec("opentelemetry"):
-        raise SettingsInvalid("traces need more packages: pip install 'healthcare[traces]'")
-    return settings
+    found, faults = dict[str, Any](), list[str]()
+    for field in fields(Settings):
+        name = field.name.upper()
+        try:
+            if (value := _value(name, environment)) is not None:
+                found[field.name] = convert(value, field.type, strict=False, dec_hook=lambda kind, text: kind(text))
+            elif field.required:
+                faults.append(f"{name} is missing")
+        except (OSError, UnicodeError) as error:
+            faults.append(f"{name}_FILE cannot be read ({type(error).__name__})")
+        except ValidationError as error:
+            faults.append(f"{name}: {error}")
+    if found.get("otel_exporter_otlp_endpoint") and not find_spec("opentelemetry"):
+        faults.append("traces need more packages: pip install 'healthcare[traces]'")
+    if faults:
+        raise SettingsInvalid(f"the environment does not hold what is needed: {'; '.join(faults)}")
+    return Settings(**found)
 
 
-def _value(name: str, environment: Mapping[str, str]) -> object:
+def _value(name: str, environment: Mapping[str, str]) -> str | None:
     if value := environment.get(name):
         return value
     if (file := environment.get(f"{name}_FILE")) and f"{name}_FILE" not in names():
-        try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SettingsInvalid(f"{name}_FILE cannot be read: {error}") from None
-    return UNSET
+        return Path(file).read_text(encoding="utf-8").strip()
+    return None

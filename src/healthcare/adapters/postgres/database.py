@@ -46,6 +46,12 @@ LIMITS: Final = {
 }
 
 
+def with_limits(conninfo: Mapping[str, str | int]) -> str:
+    """Return how to connect such that no session keeps anybody waiting for long."""
+    options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+    return make_conninfo("", **conninfo, connect_timeout=2, options=options, application_name="healthcare")
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresUnitOfWork:
     """Everything that one transaction can reach."""
@@ -82,9 +88,8 @@ class PostgresDatabase:
     def __init__(self, conninfo: Mapping[str, str | int], *, size: int, traces: Traces | None = None) -> None:
         """Build the pool closed: it may be opened only where an event loop runs."""
         self._traces = traces
-        options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            make_conninfo("", **conninfo, connect_timeout=2, options=options, application_name="healthcare"),
+            with_limits(conninfo),
             connection_class=traces.connection_class if traces else AsyncConnection[DictRow],
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0},
             min_size=size,

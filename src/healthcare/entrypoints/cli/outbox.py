@@ -1,6 +1,7 @@
 """Dead letters: the events that could not be recorded five times, and what is done once the reason is gone."""
 
 import asyncio
+from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import UUID
@@ -17,12 +18,28 @@ AT_ONCE: Final = 100
 """Letters in one transaction, which has to end in time."""
 
 
-def show(settings: Settings, *, as_json: bool) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
+    """Say what can be done, and with which."""
+    does = parser.add_subparsers(dest="does", required=True, metavar="list|requeue")
+    text = "print the dead letters, oldest first: id of the event, since when, what happened, what was raised"
+    listing = does.add_parser("list", help=text, description=text)
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    text = "put dead letters back, all that are named or none; the workers are woken, and it is recorded"
+    which = does.add_parser("requeue", help=text, description=text).add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", nargs="*", type=UUID, default=[], metavar="ID")
+    which.add_argument("--all", action="store_true", help="all that are dead letters now")
+
+
+def run(settings: Settings, arguments: Namespace) -> None:
+    """Do what the arguments say."""
+    if arguments.does == "list":
+        asyncio.run(show(settings, as_json=arguments.json))
+    else:
+        asyncio.run(requeue(settings, None if arguments.all else arguments.ids))
+
+
+async def show(settings: Settings, *, as_json: bool) -> None:
     """Print the dead letters, a line each."""
-    asyncio.run(_show(settings, as_json=as_json))
-
-
-async def _show(settings: Settings, *, as_json: bool) -> None:
     found = 0
     async with at_work(settings) as use_cases:
         async for letter in _letters(use_cases):
@@ -32,12 +49,8 @@ async def _show(settings: Settings, *, as_json: bool) -> None:
         print("there are no dead letters")
 
 
-def requeue(settings: Settings, letters: Sequence[UUID] | None) -> None:
+async def requeue(settings: Settings, letters: Sequence[UUID] | None) -> None:
     """Put these dead letters back, all or none of them; None: all that there are."""
-    asyncio.run(_requeue(settings, letters))
-
-
-async def _requeue(settings: Settings, letters: Sequence[UUID] | None) -> None:
     async with at_work(settings) as use_cases:
         if letters is not None:
             await use_cases.requeue_events(actor=OPERATOR, letters=[EventId(id) for id in letters])
