@@ -3,6 +3,7 @@
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 PORT   ?= 3000
 ARGS   ?=
+JOBS   ?= 2
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -22,14 +23,18 @@ help: ## List these commands
 demo: $(VENV)/demo ## Run everything here, with sample data (PORT=3000)
 	@exec $(BIN)/healthcare demo --port $(PORT)
 
-test: $(VENV)/dev ## Run every test (ARGS="-k booking" for some)
-	@$(BIN)/pytest $(ARGS)
+# Tests wait for servers, deadlines and each other's locks half of the time, so files run side by side. Each job has
+# servers of its own, and keeps the tests of a file together, with what they share.
+PYTEST = $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
+
+test: $(VENV)/dev ## Run every test (ARGS="-k booking" for some, JOBS=0 in one process)
+	@$(PYTEST) $(ARGS)
 
 test-unit: $(VENV)/dev ## Run the tests that need no server
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 test-long: $(VENV)/dev ## Run every test, those that search with more examples
-	@HEALTHCARE_LONG=1 $(BIN)/pytest $(ARGS)
+	@HEALTHCARE_LONG=1 $(PYTEST) $(ARGS)
 
 check: lint test ## Run what has to pass before a change is merged
 

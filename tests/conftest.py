@@ -4,6 +4,7 @@ import random
 
 import pytest
 from hypothesis import settings
+from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 from healthcare.domain.zones import use_one_database
 from tests.examples import examples
@@ -20,7 +21,13 @@ settings.load_profile("without haste")
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed of this run, unless one is given, so that what it draws can be drawn again."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(random.randrange(2**32))  # noqa: S311
+        given = getattr(config, "workerinput", {}).get("seed")
+        config.option.hypothesis_seed = given or str(random.randrange(2**32))  # noqa: S311
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Let all jobs draw from the same seed."""
+    node.workerinput["seed"] = node.config.option.hypothesis_seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:

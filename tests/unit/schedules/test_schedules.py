@@ -43,8 +43,10 @@ def test_no_promise_is_broken_in_any_order(figures: Figures) -> None:
             played, faults = played + 1, faults + scene.faults
             assert broken(program, scene) == [], f"again with: play({program}, {schedule})"
 
-    look()
-    figures.add("programs in seeded orders, in memory", operations=played, faults=faults)
+    try:
+        look()
+    finally:
+        figures.add("programs in seeded orders, in memory", operations=played, faults=faults)
 
 
 @pytest.mark.parametrize("promise", HARMS)
