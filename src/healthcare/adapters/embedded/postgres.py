@@ -22,9 +22,8 @@ SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "deadlock_timeout": "200ms",  # below every lock_timeout, so that a deadlock is seen as one
     "jit": "off",
-    # Otherwise the log quotes the rows that a constraint refuses, and the values that slow statements are given.
+    # Otherwise the log quotes rows that a constraint refuses, and values of statements that it is told to log.
     "log_error_verbosity": "terse",
-    "log_parameter_max_length": "0",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
