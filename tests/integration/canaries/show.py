@@ -126,7 +126,7 @@ class Show:
         answers = [
             await self.collide(one, "unique.", then="COMMIT"),
             await self.collide(two, "cut.", then="SELECT pg_terminate_backend({waiting})"),
-            await self.collide(three, "late.", then="SELECT"),
+            await self.collide(three, "late."),
         ]
         with self.refusing("users", "prescriptions", "appointments"):
             answers += [
@@ -146,12 +146,11 @@ class Show:
 
     async def be_recorded(self) -> None:
         """Wait until a worker has recorded all events, and then has found one that it cannot record."""
-        person = self.people[0]
         await eventually(self.world, "SELECT WHERE NOT EXISTS (SELECT FROM outbox)")
         with self.poison():
-            await self.ask(200, "POST", "/auth/login", {}, **person.credentials)
-            await eventually(self.world, "UPDATE outbox SET tries = 4 RETURNING id")
-            await eventually(self.world, "SELECT FROM dead_letters")
+            await self.ask(200, "POST", "/auth/login", {}, **self.people[0].credentials)
+            # Its next failure shall be the last one.
+            await eventually(self.world, "WITH hurried AS (UPDATE outbox SET tries = 4) SELECT FROM dead_letters")
 
     async def ask(self, status: int, method: str, path: str, headers: Headers, **body: object) -> Any:  # noqa: ANN401 - JSON is anything
         """Ask for something that is in order."""
@@ -189,8 +188,11 @@ class Show:
         started = await self.ask(201, "POST", "/consultation/start", doctor, appointment_id=str(appointment))
         return UUID(started["id"])
 
-    async def collide(self, person: Person, prefix: str, *, then: str) -> httpx.Response:
-        """Register an address that somebody adds at this moment without queueing; then do something to either."""
+    async def collide(self, person: Person, prefix: str, *, then: str = "") -> httpx.Response:
+        """Register an address that somebody adds at this moment without queueing; then do something to either.
+
+        Where nothing is done, the lock is not had in time, and there is time to look at the sessions.
+        """
         with self.world.connect() as other:
             other.execute("BEGIN")
             other.execute(
@@ -206,8 +208,10 @@ class Show:
                 self.world,
                 "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO users%'",
             )
-            self.seen |= {f"{name}, {prefix}": text for name, text in sinks.statistics(self.world).items()}
-            other.execute(then.format(waiting=waiting).encode())
+            if then:
+                other.execute(then.format(waiting=waiting).encode())
+            else:
+                self.seen = {f"{name}, meanwhile": text for name, text in sinks.statistics(self.world).items()}
             return await asking
 
     @contextmanager
@@ -253,7 +257,8 @@ async def at_once(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 async def eventually(world: World, query: str) -> list[tuple[object, ...]]:
     """Wait until a query finds something."""
     end = time.monotonic() + MOST_SECONDS
-    while not (rows := world.ask(query)):
-        assert time.monotonic() < end, query
-        await asyncio.sleep(0.02)
+    with world.connect() as connection:
+        while not (rows := connection.execute(query.encode()).fetchall()):
+            assert time.monotonic() < end, query
+            await asyncio.sleep(0.01)
     return rows

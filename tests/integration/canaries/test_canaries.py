@@ -60,7 +60,7 @@ SIGNS: Final = {
     "what Redis keeps of searches": b"Doctor 0",
     "error answers": b"urn:healthcare:email-taken",
     "the outbox before any worker": b"prescription.issued",
-    "pg_stat_activity, unique.": b"INSERT INTO users",
+    "pg_stat_activity, meanwhile": b"INSERT INTO users",
     "pg_stat_statements": b"INSERT INTO users",
 }
 """By what a place shows that it was in use, and looked at."""
@@ -138,6 +138,7 @@ def performed(show: Show, wire: sinks.Wire, random: Random) -> dict[str, bytes]:
         searched["the outbox before any worker"] = sinks.table(world, "outbox")
         searched["what Redis keeps of searches"] = sinks.redis_content(world.redis)
         loop.run(show.go_wrong(stage, random))
+        searched["what Redis keeps"] = sinks.redis_content(world.redis)
         for one in random.sample(show.canaries, 5):
             wire.rude(api, f"GET /{one.word} HTTP/1.1\r\nHost: a\r\nX: {one.word}\0\r\n\r\n".encode())
         loop.run(show.meet_failures(stage))
@@ -159,7 +160,6 @@ def performed(show: Show, wire: sinks.Wire, random: Random) -> dict[str, bytes]:
             loop.run(show.be_recorded())
         crash(world, repr([one.value for one in show.canaries]))
         searched["what was sent to Redis"] = commands.read()
-    searched["what Redis keeps"] = sinks.redis_content(world.redis)
     searched["error answers"] = b"\n".join(wire.refused)
     return searched | show.seen | sinks.statistics(world) | server_logs.read() | sinks.logs(world.folder)
 
