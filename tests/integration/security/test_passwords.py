@@ -59,7 +59,9 @@ def test_bcrypt_looks_at_72_bytes() -> None:
 
 @pytest.mark.parametrize("password", ["\0", "a\0b", "\ud800", "x" * 60_000, ""])
 @pytest.mark.parametrize(
-    "password_hash", [HASHER.hash(PASSWORD), bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode(), None]
+    "password_hash",
+    [HASHER.hash(PASSWORD), bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode(), None],
+    ids=["argon2id", "bcrypt", "none"],
 )
 def test_a_strange_password_is_wrong_and_not_fatal(password: str, password_hash: str | None) -> None:
     assert not verified(password, password_hash)

@@ -10,7 +10,7 @@ from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, Touc
 from tests.builders import MINUTE, NOW, TOMORROW, a_doctor, a_patient, a_slot, a_time, an_appointment
 
 ID = AppointmentId(uuid4())
-NOT_BOOKED = set(AppointmentStatus) - {AppointmentStatus.BOOKED}
+NOT_BOOKED = [status for status in AppointmentStatus if status is not AppointmentStatus.BOOKED]
 
 
 def test_a_free_slot_becomes_an_appointment() -> None:
