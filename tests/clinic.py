@@ -81,9 +81,14 @@ class Clinic:
     """Everything the system can do (`can`), and short cuts to what has to be there before."""
 
     def __init__(
-        self, database: Database | None = None, cache: SearchCache | None = None, *, new_id: NewId = uuid4
+        self,
+        database: Database | None = None,
+        cache: SearchCache | None = None,
+        *,
+        clock: FakeClock | None = None,
+        new_id: NewId = uuid4,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.database = database or MemoryDatabase()
         self.cache = cache or MemorySearchCache(self.clock)
         self.bell = SilentBell()

@@ -14,7 +14,7 @@ class Telltale:
         self.seen: list[object] = []
         self.look: Callable[[], Awaitable[object]] | None = None
 
-    async def answer(self, search: Search, make: Callable[[], Awaitable[Found]]) -> bytes:  # noqa: ARG002
+    async def answer(self, search: Search, make: Callable[[], Awaitable[Found]]) -> bytes:
         return (await make()).body
 
     async def forget(self, touched: Collection[Touched]) -> None:

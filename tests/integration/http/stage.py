@@ -1,0 +1,284 @@
+"""Where programs are played: a clinic behind its API, in memory or on servers, that can be emptied and looked into."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import product
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+import httpx
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
+from healthcare.adapters.postgres.database import PostgresDatabase
+from healthcare.adapters.redis.cache import RedisSearchCache
+from healthcare.application.uow import UnitOfWork
+from healthcare.domain.audit.model import Entry
+from healthcare.domain.kernel import Event, Paging, Role, UserId
+from healthcare.domain.scheduling.model import Search, Touched
+from healthcare.entrypoints.api.scheduling import render
+from tests.builders import DAY, HOUR, NOBODY, SYSTEM, FakeClock
+from tests.clinic import Clinic, Database
+from tests.integration.http.conftest import client_of
+from tests.integration.http.model import NOTHING, Caller, Command, Json, Model, Rows, User, Who
+from tests.integration.world import Conninfo
+
+T = TypeVar("T")
+
+LATE: Final = datetime(2030, 1, 7, 22, 40, tzinfo=UTC)
+"""When each program begins: what is published then lies on both sides of midnight."""
+DAYS: Final = [(LATE + number * DAY).date() for number in range(3)]
+SPECIALTIES: Final = ("cardiology", "dermatology")
+
+
+class Backend(Database, Protocol):
+    """A database that can be emptied and looked into."""
+
+    async def empty(self) -> None:
+        """Forget everything."""
+        ...
+
+    async def rows(self) -> Rows:
+        """Return what is kept, table by table."""
+        ...
+
+
+@dataclass
+class InMemory:
+    """A new database in memory each time."""
+
+    database: MemoryDatabase = field(default_factory=MemoryDatabase)
+
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        return self.database.begin()
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def check(self) -> None: ...
+
+    async def empty(self) -> None:
+        self.database = MemoryDatabase()
+
+    async def rows(self) -> Rows:
+        async with self.begin() as uow:
+            assert isinstance(uow, MemoryUnitOfWork)
+            tx = uow.users.tx
+        return plain(
+            {
+                "users": [(one.user.id, one.user.email.value, one.user.role) for one in tx.accounts],
+                "profiles": [(one.doctor, one.specialty, one.fee.amount) for one in tx.profiles],
+                "slots": [
+                    (one.id, one.doctor, one.specialty, one.time.start, one.time.end, one.withdrawn) for one in tx.slots
+                ],
+                "appointments": [
+                    (one.id, one.slot, one.doctor, one.patient, one.time.start, one.time.end) for one in tx.appointments
+                ],
+                "states": [(one.id, one.fee.amount, one.status, one.version, one.reason) for one in tx.appointments],
+                "keys": [(*name, one.receipt.appointment.id, one.at) for name, one in tx.receipts.items()],
+                "consultations": [
+                    (one.id, one.appointment, one.status, one.started_at, one.ended_at) for one in tx.consultations
+                ],
+                "prescriptions": [(one.id, one.consultation) for one in tx.prescriptions],
+                "outbox": [row_of(one.event) for one in tx.outbox],
+                "dead letters": [row_of(one.event) for one in tx.dead_letters],
+                "entries": [row_of(one) for one in tx.entries],
+            }
+        )
+
+
+def row_of(one: Event | Entry) -> tuple[object, ...]:
+    return one.request, one.kind, one.actor, one.subject, one.at, one.outcome
+
+
+EVENT = "request_id, kind, actor_id, subject_id, at, outcome"
+COLUMNS = {
+    "users": "id, email, role FROM users",
+    "profiles": "doctor_id, specialty, fee_amount FROM doctor_profiles",
+    "slots": "id, doctor_id, specialty, starts_at, ends_at, withdrawn_at IS NOT NULL FROM slots",
+    "appointments": "id, slot_id, doctor_id, patient_id, starts_at, ends_at FROM appointments",
+    "states": "id, fee_amount, status, version, cancellation_reason FROM appointments",
+    "keys": "user_id, key, answer->>'id', created_at FROM idempotency_keys",
+    "consultations": "id, appointment_id, status, started_at, ended_at FROM consultations",
+    "prescriptions": "id, consultation_id FROM prescriptions",
+    "outbox": f"{EVENT} FROM outbox",
+    "dead letters": f"{EVENT} FROM dead_letters",
+    "entries": f"{EVENT} FROM audit_entries",
+}
+
+
+class OnPostgres(PostgresDatabase):
+    """One database, emptied each time."""
+
+    def __init__(self, conninfo: Conninfo) -> None:
+        super().__init__(conninfo, size=4)
+        self.eye = psycopg.connect(make_conninfo("", **conninfo, options="-c timezone=UTC"), autocommit=True)
+
+    async def close(self) -> None:
+        self.eye.close()
+        await super().close()
+
+    async def empty(self) -> None:
+        self.eye.execute("TRUNCATE users, outbox, dead_letters, audit_entries CASCADE")
+
+    async def rows(self) -> Rows:
+        with self.eye.pipeline():
+            cursors = {name: self.eye.execute(f"SELECT {columns}".encode()) for name, columns in COLUMNS.items()}
+        return plain({name: cursor.fetchall() for name, cursor in cursors.items()})
+
+
+def plain(tables: Mapping[str, Sequence[tuple[object, ...]]]) -> Rows:
+    """Write ids as the API does."""
+    return {
+        name: Counter(tuple(str(value) if isinstance(value, UUID) else value for value in row) for row in rows)
+        for name, rows in tables.items()
+    }
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command was answered; of a problem its code."""
+
+    command: Command
+    request: str
+    status: int
+    body: Json
+
+
+class Stage:
+    """A clinic behind its API, emptied before each program."""
+
+    def __init__(self, runner: asyncio.Runner, clinic: Clinic, backend: Backend) -> None:
+        self.runner, self.clinic, self.backend = runner, clinic, backend
+        self.client = client_of(clinic)
+        self.seen: Counter[tuple[str, str]] = Counter()
+        """How often each command was answered with what."""
+        document = self.run(self.client.get("/openapi.json")).json()
+        self.described = {
+            (method.upper(), path): {
+                int(status): set(re.findall(r"`([a-z-]+)`", response["description"]))
+                for status, response in operation["responses"].items()
+            }
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+        }
+        """By route and status, the codes that are named."""
+
+    @property
+    def sent(self) -> int:
+        return self.seen.total()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it; `Runner.run` would look after signals each time, which takes as long as many a request."""
+        return self.runner.get_loop().run_until_complete(work)
+
+    def empty(self) -> Model:
+        """Begin anew, with an admin, whom no request can make; return what is known then."""
+
+        async def empty() -> Model:
+            await self.backend.empty()
+            await self.clinic.cache.forget({Touched(specialty) for specialty in SPECIALTIES})
+            self.clinic.clock.time = LATE
+            admin = await self.clinic.user(Role.ADMIN, email="admin@example.org")
+            known = User(str(admin.id), admin.email.value, admin.full_name, admin.role, admin.time_zone)
+            return Model(LATE, {known.id: known})
+
+        return self.run(empty())
+
+    def ask(self, *commands: Command) -> list[Said]:
+        """Send all at once."""
+
+        async def ask() -> list[Said]:
+            numbered = list(enumerate(commands, start=self.sent))
+            return await asyncio.gather(*(self._ask(command, f"request-{number}") for number, command in numbered))
+
+        return self.run(ask())
+
+    def work(self) -> None:
+        """Let the worker do all that it has to do."""
+
+        async def work() -> None:
+            for duty in (self.clinic.can.record_events, self.clinic.can.forget_keys):
+                while await duty(actor=SYSTEM):
+                    pass
+
+        self.run(work())
+
+    def look(self) -> tuple[Rows, dict[tuple[str, date], Json]]:
+        """Look into the tables, and search, through the cache, as the API does."""
+
+        async def look() -> tuple[Rows, dict[tuple[str, date], Json]]:
+            rows = await self.backend.rows()
+            return rows, {where: await self._found(*where) for where in product(SPECIALTIES, DAYS)}
+
+        return self.run(look())
+
+    async def _found(self, specialty: str, day: date) -> Json:
+        search = Search(specialty, day, "UTC", Paging(500))
+        return json.loads(await self.clinic.can.search_slots.written(actor=NOBODY, search=search, render=render))
+
+    async def _ask(self, command: Command, request: str) -> Said:
+        response = await self.client.request(
+            command.method,
+            command.template.replace("{id}", command.target or ""),
+            json=command.body,
+            params=command.query,
+            headers={**self._signed(command.who), **command.headers, "X-Request-Id": request},
+        )
+        said = self._read(command, request, response)
+        self.seen[type(command).__name__, said.body if response.is_error else "done"] += 1
+        return said
+
+    def _signed(self, who: Caller) -> dict[str, str]:
+        tokens, now = self.clinic.tokens, self.clinic.clock.now()
+        match who:
+            case Who.NOBODY:
+                return {}
+            case Who.EXPIRED:
+                token = tokens.issue(UserId(UUID(NOTHING)), now=now - HOUR)
+            case Who():
+                token = "forged"
+            case _:
+                token = tokens.issue(UserId(UUID(who)), now=now)
+        return {"Authorization": f"Bearer {token}"}
+
+    def _read(self, command: Command, request: str, response: httpx.Response) -> Said:
+        """Read an answer, which must be one that the description of the API names."""
+        status, media_type = response.status_code, response.headers.get("content-type")
+        body: Json = response.json() if response.content else None
+        named = self.described[command.method, command.template]
+        assert status in named, response.text
+        assert response.headers["x-request-id"] == request
+        if response.is_success:
+            assert media_type == ("application/json" if response.content else None)
+            return Said(command, request, status, body)
+        assert media_type == "application/problem+json"
+        assert (body["status"], body["request_id"]) == (status, request)
+        assert body["code"] in named[status]
+        return Said(command, request, status, body["code"])
+
+
+@contextmanager
+def in_memory() -> Iterator[Stage]:
+    """Open a clinic in memory."""
+    backend = InMemory()
+    with asyncio.Runner() as runner:
+        yield Stage(runner, Clinic(backend), backend)
+
+
+@contextmanager
+def on_servers(conninfo: Conninfo, redis: tuple[str, int]) -> Iterator[Stage]:
+    """Open a clinic on PostgreSQL and Redis."""
+    clock, (host, port) = FakeClock(), redis
+    backend, cache = OnPostgres(conninfo), RedisSearchCache(host=host, port=port, clock=clock)
+    with asyncio.Runner() as runner:
+        runner.run(backend.open())
+        yield Stage(runner, Clinic(backend, cache, clock=clock), backend)
+        runner.run(cache.close())
+        runner.run(backend.close())
