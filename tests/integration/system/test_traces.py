@@ -134,10 +134,15 @@ def book(world: World, api: Api, slot: object, patient: dict[str, str], tracepar
 
 
 def visit(world: World, api: Api) -> None:
-    """Book three slots, one of them in the trace of a caller; write personal data wherever that can be done."""
+    """Search, book three slots, one of them in the trace of a caller; write personal data wherever that can be done."""
     (doctor,) = world.add_doctors(1)
     starts = [tomorrow_at(8) + place * timedelta(minutes=30) for place in range(3)]
     first, second, third = world.add_slots(doctor, starts)
+    for _ in range(2):
+        found = httpx.get(
+            f"{api.url}/booking/slots/search", params={"specialty": "cardiology", "date": f"{starts[0]:%Y-%m-%d}"}
+        )
+        assert len(found.json()["items"]) == 3
     assert httpx.post(f"{api.url}/auth/register", json=PERSON).status_code == 201
     answer = httpx.post(f"{api.url}/auth/login", json={name: PERSON[name] for name in ("email", "password")})
     patient = {"Authorization": f"Bearer {answer.json()['access_token']}"}
@@ -215,6 +220,10 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
     assert "json_to_recordset(%(booked)s)" in said(statements[-2])["db.query.text"]
     assert (recording.name, recording.kind) == ("record-events", Span.SPAN_KIND_CONSUMER)
     assert {span.trace_id.hex() for span in (use_case, *statements, recording)} == {TRACE}
+
+    # The second search is answered from the cache.
+    asked, answered = ([span.name for span in receiver.below(search)] for search in receiver.named("search-slots"))
+    assert (asked, answered) == (["BEGIN", "SELECT appointments", "ROLLBACK"], [])
 
     # Whoever says no has not failed.
     (refused,) = [span for span in requests if said(span)["http.response.status_code"] == 409]
