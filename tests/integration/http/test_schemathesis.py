@@ -145,7 +145,7 @@ def drawn(conversation: Conversation, operation: Operation) -> Callable[[], None
     """Return what draws requests that are wrong somewhere, or right as described, and sends each as everybody."""
     right, wrong = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
 
-    @settings(DRAWN, max_examples=examples(75))
+    @settings(DRAWN, max_examples=examples(75))  # in make test-long, more than 100,000 requests over all routes
     @given(case=right | wrong, id=st.sampled_from(conversation.ids(operation)), data=st.data())
     def ask(case: Request, id: UUID, data: st.DataObject) -> None:
         if case.meta and case.meta.generation.mode.is_positive:
