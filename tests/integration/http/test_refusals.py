@@ -261,7 +261,7 @@ FAULTS: list[tuple[tuple[str, str, Any], str, str]] = [
     (("POST", "/auth/login", b"[]"), "", "type"),
     (("POST", "/auth/admin/role", {"user_id": "x", "role": "admin"}), "/user_id", "format"),
     (("POST", "/auth/admin/role", {"user_id": str(UNKNOWN), "role": "root"}), "/role", "choice"),
-    (("POST", "/consultation/start", {"appointment_id": str(UNKNOWN), "id": "x"}), "", "unknown"),
+    (("POST", "/consultation/start", {"appointment_id": str(UNKNOWN), "id": "x"}), "/id", "unknown"),
     (("POST", f"/consultation/{UNKNOWN}/prescription", {"items": []}), "/items", "length"),
     (("POST", f"/consultation/{UNKNOWN}/prescription", {"items": [{}]}), "/items/0/medicine", "required"),
     (("POST", f"/booking/appointments/{UNKNOWN}/cancel", {"reason": "a\0b"}), "/reason", "characters"),
@@ -269,14 +269,14 @@ FAULTS: list[tuple[tuple[str, str, Any], str, str]] = [
     (("GET", "/booking/slots/search", {}), "specialty", "required"),
     (("GET", "/booking/slots/search?specialty=a&date=x", {}), "date", "format"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&tz=Mars", {}), "tz", "time-zone"),
-    (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&speciality=b", {}), "", "unknown"),
+    (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&speciality=b", {}), "speciality", "unknown"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&limit=501", {}), "limit", "range"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&limit=ten", {}), "limit", "type"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&limit=1&limit=2", {}), "limit", "repeated"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&cursor=x", {}), "cursor", "pattern"),
     (("GET", f"/booking/slots/search?specialty=a&date=2030-01-01&cursor=f{'_' * 31}", {}), "cursor", "cursor"),
     (("GET", "/audit?from=2030-01-01T00:00:00", {}), "from", "offset"),
-    (("POST", "/auth/login?x=1", {"email": "a@b.c", "password": "y"}), "", "unknown"),
+    (("POST", "/auth/login?x=1", {"email": "a@b.c", "password": "y"}), "x", "unknown"),
 ]
 
 

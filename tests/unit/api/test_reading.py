@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from healthcare.domain.kernel import Invalid, Position
-from healthcare.entrypoints.api.faults import pointer
+from healthcare.entrypoints.api.faults import FIELD, pointer
 from healthcare.entrypoints.api.paging import cursor_of, position_of
 from healthcare.entrypoints.api.refusals import ParameterFault, Unreadable
 from healthcare.entrypoints.api.request import decode, understand
@@ -40,7 +40,8 @@ class Whole(Struct, forbid_unknown_fields=True, kw_only=True):
     ("body", "path", "rule"),
     [
         (b"{}", ("parts",), "required"),
-        (b'{"parts": [], "more": 1}', (), "unknown"),
+        (b'{"parts": [], "more": 1}', ("more",), "unknown"),
+        (b'{"parts": [{"name": "a", "nickName_2": 1}]}', ("parts", 0, "nickName_2"), "unknown"),
         (b'{"parts": [{"name": "a"}, {"name": "b", "~/`$.a[0]": 1}]}', ("parts", 1), "unknown"),
         (b'{"parts": [{"name": "a"}, {}]}', ("parts", 1, "name"), "required"),
         (b'{"parts": [{"name": ""}]}', ("parts", 0, "name"), "length"),
@@ -92,21 +93,23 @@ class Empty(Struct, forbid_unknown_fields=True):
 
 
 @given(st.text(min_size=1), st.text())
-def test_any_unknown_parameter_is_refused_and_not_named(name: str, value: str) -> None:
+@example("limits", "1")
+@example("Ada Lovelace", "1")
+def test_any_unknown_parameter_is_refused_and_named_if_it_looks_like_a_name(name: str, value: str) -> None:
     for parameters in ([(name, value)], [(name, value), (name, value)]):
         with pytest.raises(Invalid) as refusal:
             understand(parameters, Empty)
 
         (fault,) = refusal.value.faults
         assert isinstance(fault, ParameterFault)
-        assert (fault.path, fault.rule) == ((), "unknown")
+        assert (fault.path, fault.rule) == ((name,) if FIELD.fullmatch(name) else (), "unknown")
 
 
 @given(st.text(), st.text())
 @example("", " - at `$.canary`")
 @example("it's ", "")
-def test_nothing_that_was_sent_is_repeated(before: str, after: str) -> None:
-    written = f"{before}canary{after}"
+def test_nothing_that_people_wrote_is_repeated(before: str, after: str) -> None:
+    written = f"{before} canary {after}"
     for body in ({"parts": [], written: 1}, {"parts": [{written: 1}]}, {"parts": [], "colour": written}):
         with pytest.raises(Invalid) as refusal:
             decode(json.dumps(body).encode(), Whole)

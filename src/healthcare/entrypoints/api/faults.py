@@ -9,7 +9,9 @@ from healthcare.domain.kernel import Fault
 
 SAID: Final = re.compile(r"(.*?)(?: - at `\$((?:\.[a-z_]+|\[\d+\])*)`)?", re.DOTALL)
 STEP: Final = re.compile(r"\.([a-z_]+)|\[(\d+)\]")
-UNKNOWN: Final = "Object contains unknown field"
+UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+"""What a programmer calls a field: a name of such a shape is nothing that a person has written."""
 MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 CHOICE: Final = "Invalid enum value"
 """Here msgspec goes on with the value itself."""
@@ -30,14 +32,17 @@ RULES: Final = (
 def fault_of(error: ValidationError) -> Fault:
     """Say which value breaks which rule, in the words of msgspec, which are all that it tells.
 
-    Nothing that was sent is repeated, not even a name: whoever logs answers would log what people wrote.
+    No value that was sent is repeated, and no name but one that looks like a field's: whoever logs answers would log
+    what people wrote.
     """
     said = SAID.fullmatch(str(error))
     message, place = said.groups("") if said else ("", "")
     path = tuple(int(index) if index else name for name, index in STEP.findall(place))
     if missing := MISSING.fullmatch(message):
         return Fault((*path, missing[1]), "required", "is missing")
-    if message.startswith(UNKNOWN):
+    if unknown := UNKNOWN.fullmatch(message):
+        if FIELD.fullmatch(unknown[1]):
+            return Fault((*path, unknown[1]), "unknown", "is not known here")
         return Fault(path, "unknown", "holds a name that is not known here")
     rule = next((rule for part, rule in RULES if part in message), "type")
     return Fault(path, rule, CHOICE if message.startswith(CHOICE) else message)
