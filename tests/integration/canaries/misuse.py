@@ -100,8 +100,9 @@ WAYS: Final[Mapping[str, Way]] = {
     "limit": lambda c, _: get(f"{SEARCH}&limit={quote(c.value)}"),
     "cursor": lambda c, _: get(f"{SEARCH}&cursor={quote(c.value)}"),
     "name of a parameter": lambda c, _: get(f"{SEARCH}&{quote(c.value)}=1"),
-    "repeated parameter": lambda c, _: get(f"{SEARCH}&{c.word}={c.word}&{c.word}={c.word}"),
-    "query that is not UTF-8": lambda c, _: get(f"{SEARCH}&{c.word}=%ff"),
+    # A refusal names a field or a parameter that could be one: so it is promised. No name here could.
+    "repeated parameter": lambda c, _: get(f"{SEARCH}&{c.word}.={c.word}&{c.word}.={c.word}"),
+    "query that is not UTF-8": lambda c, _: get(f"{SEARCH}&{c.word}.=%ff"),
     # In the path.
     "path": lambda c, _: get(f"/{quote(c.value, safe='')}"),
     "id of an appointment": lambda c, s: get(f"/booking/appointments/{quote(c.value, safe='')}", s.stranger),
@@ -173,6 +174,6 @@ WAYS: Final[Mapping[str, Way]] = {
         f"/consultation/{s.consultation}/prescription", prescription(c.value[:200]), s.stranger
     ),
     "foreign prescription": lambda c, s: get(
-        f"/consultation/{s.consultation}/prescription?{c.word}", s.stranger, Cookie=c.value
+        f"/consultation/{s.consultation}/prescription?{c.word}.", s.stranger, Cookie=c.value
     ),
 }

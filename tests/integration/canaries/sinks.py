@@ -121,6 +121,7 @@ def redis_content(address: tuple[str, int]) -> bytes:
             b"set": client.smembers,
             b"zset": lambda key: client.zrange(key, 0, -1),
             b"stream": client.xrange,
+            b"none": lambda _: "has just expired; MONITOR has seen it",
         }
         kept = [(key, read[cast("bytes", client.type(key))](key)) for key in client.scan_iter()]
     return repr(kept).encode()
