@@ -28,6 +28,7 @@ from tests.builders import DAY, HOUR, NOBODY, SYSTEM, FakeClock
 from tests.clinic import Clinic, Database
 from tests.integration.http.conftest import client_of
 from tests.integration.http.model import NOTHING, Caller, Command, Json, Model, Rows, User, Who
+from tests.integration.races.offices import refused_here
 from tests.integration.world import Conninfo
 
 T = TypeVar("T")
@@ -274,11 +275,15 @@ def in_memory() -> Iterator[Stage]:
 
 @contextmanager
 def on_servers(conninfo: Conninfo, redis: tuple[str, int]) -> Iterator[Stage]:
-    """Open a clinic on PostgreSQL and Redis."""
+    """Open a clinic on PostgreSQL and Redis; afterwards show that no constraint had to refuse."""
     clock, (host, port) = FakeClock(), redis
     backend, cache = OnPostgres(conninfo), RedisSearchCache(host=host, port=port, clock=clock)
+    refused = refused_here()
     with asyncio.Runner() as runner:
         runner.run(backend.open())
-        yield Stage(runner, Clinic(backend, cache, clock=clock), backend)
-        runner.run(cache.close())
-        runner.run(backend.close())
+        try:
+            yield Stage(runner, Clinic(backend, cache, clock=clock), backend)
+        finally:
+            runner.run(cache.close())
+            runner.run(backend.close())
+    assert refused_here() == refused
