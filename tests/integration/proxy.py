@@ -15,8 +15,8 @@ COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """How it is asked for: Query."""
 BEGUN = b"C\x00\x00\x00\x0aBEGIN\x00"
-INSERTED = b"INSERT 0 "
-"""How it says that rows were added; their number follows."""
+DELETED = b"DELETE "
+"""How it says that rows were taken out; their number follows."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -24,7 +24,7 @@ class Moment(Enum):
     """Where in a transaction a line goes silent."""
 
     BEFORE_A_COMMIT = auto()
-    """Rows were added, and the commit is not passed on."""
+    """Rows were taken out, and the commit is not passed on."""
     AFTER_A_COMMIT = auto()
     """What was done is kept, and the answer is not passed on."""
 
@@ -38,8 +38,8 @@ class Line:
     """Nothing passes any more, but an end still hears when the other has gone."""
     lost: bool = False
     """Nothing passes any more, not even that."""
-    inserted: bool = False
-    """Rows were added in the transaction under way."""
+    deleted: bool = False
+    """Rows were taken out in the transaction under way."""
 
     def reset(self) -> None:
         """Let both ends read "connection reset by peer"."""
@@ -133,10 +133,10 @@ class Proxy:
                 return True
             line.silent = self.withholding is Moment.AFTER_A_COMMIT
         elif answers:
-            added = INSERTED in data and INSERTED + b"0" not in data
-            line.inserted = added or (line.inserted and BEGUN not in data)
+            some = DELETED in data and DELETED + b"0" not in data
+            line.deleted = some or (line.deleted and BEGUN not in data)
         elif COMMIT in data:
-            line.silent = line.inserted and self.withholding is Moment.BEFORE_A_COMMIT
+            line.silent = line.deleted and self.withholding is Moment.BEFORE_A_COMMIT
         self.withheld += line.silent
         return False
 

@@ -104,7 +104,7 @@ def told(load: Load) -> dict[str, str]:
 
 
 def kill_a_worker(ward: Ward, load: Load) -> Struck:
-    """Kill one after it has written entries, and before it has committed them; the other one writes them anew."""
+    """Kill one that has taken events out and written entries, before its commit; the other one writes them anew."""
     name = load.random.choice(WORKERS)
     line = ward.lines[name]
     before = line.withheld
