@@ -24,7 +24,9 @@ class Moment(Enum):
     """Where in a transaction a line goes silent."""
 
     BEFORE_A_COMMIT = auto()
-    """Rows were taken out, and the commit is not passed on."""
+    """It is asked for, and that is not passed on."""
+    BEFORE_A_DELETION_IS_KEPT = auto()
+    """The same, where rows were taken out."""
     AFTER_A_COMMIT = auto()
     """What was done is kept, and the answer is not passed on."""
 
@@ -136,7 +138,9 @@ class Proxy:
             some = DELETED in data and DELETED + b"0" not in data
             line.deleted = some or (line.deleted and BEGUN not in data)
         elif COMMIT in data:
-            line.silent = line.deleted and self.withholding is Moment.BEFORE_A_COMMIT
+            line.silent = self.withholding is Moment.BEFORE_A_COMMIT or (
+                line.deleted and self.withholding is Moment.BEFORE_A_DELETION_IS_KEPT
+            )
         self.withheld += line.silent
         return False
 

@@ -108,7 +108,7 @@ def kill_a_worker(ward: Ward, load: Load) -> Struck:
     name = load.random.choice(WORKERS)
     line = ward.lines[name]
     before = line.withheld
-    line.withholding = Moment.BEFORE_A_COMMIT
+    line.withholding = Moment.BEFORE_A_DELETION_IS_KEPT
     wait_until(lambda: line.withheld > before)
     ward.kill(name)
     killed = monotonic()
@@ -126,8 +126,15 @@ def recorded(ward: Ward) -> int:
 
 
 def kill_postgres(ward: Ward, load: Load) -> Struck:
-    """Kill all of its processes, and start it again a moment later."""
+    """Kill all of its processes: the commits of one API have not reached it, and the other's answers are on the way."""
+    lines = [ward.lines[name] for name in APIS]
+    before = [line.withheld for line in lines]
+    for line, moment in zip(lines, (Moment.BEFORE_A_COMMIT, Moment.AFTER_A_COMMIT), strict=True):
+        line.withholding = moment
+    wait_until(lambda: all(line.withheld > number for line, number in zip(lines, before, strict=True)))
     ward.kill_postgres()
+    for line in lines:
+        line.withholding = None
     sleep(load.random.random())
     ward.postgres.start()
     return Struck(1, monotonic())
