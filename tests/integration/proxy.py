@@ -61,13 +61,22 @@ class Proxy:
     """How many of the next commits are to be kept without the one who asked being told: the line is dropped."""
     cut: int = 0
     """How many were."""
-    withholding: Moment | None = None
-    """Where to let every line go silent from now on."""
+    moment: Moment | None = None
+    """Where to let every line go silent."""
     withheld: int = 0
     """How many did."""
     lines: set[Line] = field(default_factory=set)
     hole: bool = False
     loop: asyncio.AbstractEventLoop | None = None
+
+    @contextmanager
+    def going_silent(self, moment: Moment) -> Iterator[None]:
+        """Let every line go silent there, in the block."""
+        self.moment = moment
+        try:
+            yield
+        finally:
+            self.moment = None
 
     def reset(self) -> int:
         """Reset every line, and say how many there were."""
@@ -133,13 +142,13 @@ class Proxy:
                 self.commits_to_cut -= 1
                 self.cut += 1
                 return True
-            line.silent = self.withholding is Moment.AFTER_A_COMMIT
+            line.silent = self.moment is Moment.AFTER_A_COMMIT
         elif answers:
             some = DELETED in data and DELETED + b"0" not in data
             line.deleted = some or (line.deleted and BEGUN not in data)
         elif COMMIT in data:
-            line.silent = self.withholding is Moment.BEFORE_A_COMMIT or (
-                line.deleted and self.withholding is Moment.BEFORE_A_DELETION_IS_KEPT
+            line.silent = self.moment is Moment.BEFORE_A_COMMIT or (
+                line.deleted and self.moment is Moment.BEFORE_A_DELETION_IS_KEPT
             )
         self.withheld += line.silent
         return False

@@ -27,8 +27,8 @@ FLUSHES = 10
 RESETS = 8
 STALE_FOR = 5.5
 """Seconds for which a search may be wrong where Redis did not hear of a change."""
-SOON = 10
-"""Seconds for what a fault waits for before it can strike: a commit, an event."""
+SOON = 20
+"""Seconds for what a fault waits for before it can strike, a commit or an event, and for what must follow from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,12 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
 def kill_an_api(ward: Ward, load: Load) -> Struck:
     """Kill one that has not yet heard that PostgreSQL kept its bookings; the other one answers to their keys."""
     at = load.random.randrange(len(APIS))
-    line = ward.lines[APIS[at]]
     began = monotonic()
-    line.withholding = Moment.AFTER_A_COMMIT
-    wait_until(lambda: bool(kept_and_untold(ward, load, at, since=began)))
-    untold = kept_and_untold(ward, load, at, since=began)
-    ward.kill(APIS[at])
-    killed = monotonic()
-    line.withholding = None
+    with ward.lines[APIS[at]].going_silent(Moment.AFTER_A_COMMIT):
+        wait_until(lambda: bool(kept_and_untold(ward, load, at, since=began)))
+        untold = kept_and_untold(ward, load, at, since=began)
+        ward.kill(APIS[at])
+        killed = monotonic()
 
     wait_until(lambda: all(one.ended for one, _ in untold))
     assert [one.status for one, _ in untold] == [None] * len(untold)
@@ -108,11 +106,10 @@ def kill_a_worker(ward: Ward, load: Load) -> Struck:
     name = load.random.choice(WORKERS)
     line = ward.lines[name]
     before = line.withheld
-    line.withholding = Moment.BEFORE_A_DELETION_IS_KEPT
-    wait_until(lambda: line.withheld > before)
-    ward.kill(name)
-    killed = monotonic()
-    line.withholding = None
+    with line.going_silent(Moment.BEFORE_A_DELETION_IS_KEPT):
+        wait_until(lambda: line.withheld > before)
+        ward.kill(name)
+        killed = monotonic()
     entries = recorded(ward)
     wait_until(lambda: recorded(ward) > entries)
     return Struck(line.withheld - before, killed, monotonic() - killed)
@@ -127,14 +124,11 @@ def recorded(ward: Ward) -> int:
 
 def kill_postgres(ward: Ward, load: Load) -> Struck:
     """Kill all of its processes: the commits of one API have not reached it, and the other's answers are on the way."""
-    lines = [ward.lines[name] for name in APIS]
-    before = [line.withheld for line in lines]
-    for line, moment in zip(lines, (Moment.BEFORE_A_COMMIT, Moment.AFTER_A_COMMIT), strict=True):
-        line.withholding = moment
-    wait_until(lambda: all(line.withheld > number for line, number in zip(lines, before, strict=True)))
-    ward.kill_postgres()
-    for line in lines:
-        line.withholding = None
+    sending, hearing = (ward.lines[name] for name in APIS)
+    before = sending.withheld, hearing.withheld
+    with sending.going_silent(Moment.BEFORE_A_COMMIT), hearing.going_silent(Moment.AFTER_A_COMMIT):
+        wait_until(lambda: sending.withheld > before[0] and hearing.withheld > before[1])
+        ward.kill_postgres()
     sleep(load.random.random())
     ward.postgres.start()
     return Struck(1, monotonic())

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 from healthcare.adapters.embedded.servers import OneServer, PostgresAddress, RedisAddress, postgres, valkey
 from healthcare.adapters.postgres.migrate import migrate
@@ -15,6 +16,8 @@ from tests.integration.world import Api, World, await_live, free_port
 
 APIS = ("api-0", "api-1")
 WORKERS = ("worker-0", "worker-1")
+UP_WITHIN = 30
+"""Seconds for a worker that is started."""
 
 
 class Ward:
@@ -39,8 +42,8 @@ class Ward:
         migrate(self.world.postgres)
         self.ports = {name: free_port() for name in APIS}
         self.processes = {name: self._started(name) for name in (*APIS, *WORKERS)}
-        for name in APIS:
-            await_live(self._api(name))
+        for name in self.processes:
+            self._await(name)
 
     @property
     def urls(self) -> list[str]:
@@ -55,8 +58,7 @@ class Ward:
     def start(self, name: str) -> None:
         """Start a process again that was killed."""
         self.processes[name] = self._started(name)
-        if name in APIS:
-            await_live(self._api(name))
+        self._await(name)
 
     def restore(self) -> None:
         """Start again what was killed."""
@@ -94,6 +96,14 @@ class Ward:
         if name in APIS:
             more["PORT"] = str(self.ports[name])
         return self._stack.enter_context(self.world.process(name, [name.partition("-")[0]], **more))
+
+    def _await(self, name: str) -> None:
+        if name in APIS:
+            await_live(self._api(name))
+        end = monotonic() + UP_WITHIN
+        while name in WORKERS and "worker.started" not in self.world.log(name):
+            assert monotonic() < end, self.world.log(name)
+            sleep(0.05)
 
     def _api(self, name: str) -> Api:
         return Api(f"http://127.0.0.1:{self.ports[name]}", self.processes[name])
