@@ -33,8 +33,8 @@ from tests.integration.world import Conninfo
 
 T = TypeVar("T")
 
-LATE: Final = datetime(2030, 1, 7, 22, 40, tzinfo=UTC)
-"""When each program begins: what is published then lies on both sides of midnight."""
+LATE: Final = datetime(2030, 1, 7, 22, 59, 58, tzinfo=UTC)
+"""When each program begins: just before a slot may start, and what is published lies on both sides of midnight."""
 DAYS: Final = [(LATE + number * DAY).date() for number in range(3)]
 SPECIALTIES: Final = ("cardiology", "dermatology")
 
