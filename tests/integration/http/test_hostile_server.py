@@ -34,7 +34,11 @@ async def send_all(api: Api, attacks: list[tuple[Hostile, str]], callers: Mappin
 
     async def send(attack: Hostile, caller: str) -> None:
         async with limits:
-            response = await attack.send(client, callers[caller])
+            try:
+                response = await attack.send(client, callers[caller])
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                # The server lets go of a connection that was silent for too long, which it is on a busy machine.
+                response = await attack.send(client, callers[caller])
         status = expected(attack, attack.route, signed=caller in list(Role))
         found.extend(f"{caller}: {fault}" for fault in faults(attack, status, response))
 

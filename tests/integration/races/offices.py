@@ -1,20 +1,26 @@
 """Two ways to book: by the use cases in this process, and over HTTP at two API processes. Races must end alike."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
 
 from healthcare.adapters.postgres.refusals import constraint_refusals
+from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
 from healthcare.domain.scheduling.model import Booking
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.world import Api, World, deadlocks
+
+T = TypeVar("T")
+
+MOST_TIMES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,18 @@ class OfficeInProcess:
     async def book(self, patient: UserId, slot: UUID) -> Outcome:
         """Book."""
         booking = Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key=str(uuid4()))
+        book = self.container.use_cases().book_appointment
         try:
-            booked = await self.container.use_cases().book_appointment(booking)
+            booked = await patiently(lambda: book(booking))
         except Refusal as refusal:
             return refusal.code
         return Held(booked.id, patient, booked.status)
 
     async def cancel(self, held: Held) -> Outcome:
         """Cancel."""
+        cancel, actor = self.container.use_cases().cancel_appointment, Actor(held.patient, "race")
         try:
-            cancelled = await self.container.use_cases().cancel_appointment(
-                actor=Actor(held.patient, "race"), appointment=AppointmentId(held.id), reason="race"
-            )
+            cancelled = await patiently(lambda: cancel(actor=actor, appointment=AppointmentId(held.id), reason="race"))
         except Refusal as refusal:
             return refusal.code
         return Held(cancelled.id, held.patient, cancelled.status)
@@ -80,26 +86,37 @@ class OfficeOverHttp:
     async def book(self, patient: UserId, slot: UUID) -> Outcome:
         """Book."""
         headers = self._headers(patient) | {"Idempotency-Key": str(uuid4())}
-        return self._outcome(
-            patient,
-            await next(self._clients).post("/booking/slots/book", json={"slot_id": str(slot)}, headers=headers),
-        )
+        return await self._ask(patient, "/booking/slots/book", {"slot_id": str(slot)}, headers)
 
     async def cancel(self, held: Held) -> Outcome:
         """Cancel."""
         path = f"/booking/appointments/{held.id}/cancel"
-        headers = self._headers(held.patient)
-        return self._outcome(
-            held.patient, await next(self._clients).post(path, json={"reason": "race"}, headers=headers)
-        )
+        return await self._ask(held.patient, path, {"reason": "race"}, self._headers(held.patient))
 
-    def _outcome(self, patient: UserId, response: httpx.Response) -> Outcome:
+    async def _ask(self, patient: UserId, path: str, asked: dict[str, str], headers: dict[str, str]) -> Outcome:
+        async def post() -> httpx.Response:
+            response = await next(self._clients).post(path, json=asked, headers=headers)
+            if response.status_code == 503 and response.json()["code"] != OutcomeUnknown.code:
+                raise Unavailable
+            return response
+
+        response = await patiently(post)
         body = response.json()
         if response.is_success:
             return Held(UUID(body["id"]), patient, body["status"])
         assert response.status_code < 500, body
         code: str = body["code"]
         return code
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again, as one is told to, while nothing happens because the machine has too much else to do."""
+    for _ in range(MOST_TIMES - 1):
+        try:
+            return await ask()
+        except Unavailable:
+            await asyncio.sleep(0.2)
+    return await ask()
 
 
 @contextmanager
