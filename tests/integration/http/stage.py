@@ -55,6 +55,7 @@ class Backend(Database, Protocol):
 class InMemory:
     """A new database in memory each time."""
 
+    kind: type[MemoryDatabase]
     database: MemoryDatabase = field(default_factory=MemoryDatabase)
 
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
@@ -65,7 +66,7 @@ class InMemory:
     async def check(self) -> None: ...
 
     async def empty(self) -> None:
-        self.database = MemoryDatabase()
+        self.database = self.kind()
 
     async def rows(self) -> Rows:
         async with self.begin() as uow:
@@ -205,9 +206,8 @@ class Stage:
         """Let the worker do all that it has to do."""
 
         async def work() -> None:
-            for duty in (self.clinic.can.record_events, self.clinic.can.forget_keys):
-                while await duty(actor=SYSTEM):
-                    pass
+            await self.clinic.can.record_events(actor=SYSTEM, most=1000)
+            await self.clinic.can.forget_keys(actor=SYSTEM)
 
         self.run(work())
 
@@ -266,9 +266,9 @@ class Stage:
 
 
 @contextmanager
-def in_memory() -> Iterator[Stage]:
+def in_memory(kind: type[MemoryDatabase] = MemoryDatabase) -> Iterator[Stage]:
     """Open a clinic in memory."""
-    backend = InMemory()
+    backend = InMemory(kind)
     with asyncio.Runner() as runner:
         yield Stage(runner, Clinic(backend), backend)
 

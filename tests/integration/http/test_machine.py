@@ -14,7 +14,9 @@ Faults, lost answers and deadlines are elsewhere: faults/ and system/ beside thi
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import combinations, permutations
 from typing import ClassVar, NamedTuple
@@ -25,6 +27,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
+from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
+from healthcare.application.uow import UnitOfWork
 from tests.builders import HOUR
 from tests.examples import examples
 from tests.figures import Figures
@@ -56,6 +60,7 @@ from tests.integration.http.model import (
     Who,
 )
 from tests.integration.http.stage import DAYS, LATE, SPECIALTIES, Said, Stage, in_memory, on_servers
+from tests.unit.schedules.sabotage import WithoutLocks
 
 
 def one_of(kind: str) -> st.SearchStrategy[str]:
@@ -299,11 +304,31 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
     stage: Stage, figures: Figures, request: pytest.FixtureRequest
 ) -> None:
     kind = request.node.callspec.params["stage"]
-    number = examples(80 if kind == "in memory" else 25)
+    programs = examples(80 if kind == "in memory" else 25)
 
     LifeOfAClinic.stage = stage
     run_state_machine_as_test(
         LifeOfAClinic,
-        settings=settings(max_examples=number, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]),
+        settings=settings(max_examples=programs, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]),
     )
+
     figures.add(f"programs over HTTP, {kind}", operations=stage.sent)
+
+
+class WithoutGuards(MemoryDatabase):
+    """Books without locks, and without what constraints refuse."""
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        async with super().begin() as uow:
+            assert isinstance(uow, MemoryUnitOfWork)
+            yield replace(uow, bookings=WithoutLocks(uow.users.tx))
+
+
+def test_without_guards_no_order_explains_what_is_answered() -> None:
+    """What is asked at once does race, and the machine sees who was let in twice."""
+    with capture_logs(), in_memory(WithoutGuards) as stage:
+        LifeOfAClinic.stage = stage
+        clinic = LifeOfAClinic()
+        with pytest.raises(AssertionError, match="no order explains"):
+            clinic.do_at_once([Book(who=patient, target="slots 2", key="x") for patient in ("users 2", "users 4")])
