@@ -304,7 +304,7 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
     stage: Stage, figures: Figures, request: pytest.FixtureRequest
 ) -> None:
     kind = request.node.callspec.params["stage"]
-    programs = examples(80 if kind == "in memory" else 25)
+    programs = examples(100 if kind == "in memory" else 40)
 
     LifeOfAClinic.stage = stage
     run_state_machine_as_test(
