@@ -152,6 +152,11 @@ class Said:
     status: int
     body: Json
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether the servers were too slow, as they may be on a machine that others use too: nothing happened."""
+        return self.body in ("busy", "unavailable")
+
 
 class Stage:
     """A clinic behind its API, emptied before each program."""
@@ -175,6 +180,10 @@ class Stage:
     @property
     def sent(self) -> int:
         return self.seen.total()
+
+    @property
+    def turned_away(self) -> int:
+        return sum(number for (_, said), number in self.seen.items() if said in {"busy", "unavailable"})
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it; `Runner.run` would look after signals each time, which takes as long as many a request."""
@@ -262,6 +271,7 @@ class Stage:
         assert media_type == "application/problem+json"
         assert (body["status"], body["request_id"]) == (status, request)
         assert body["code"] in named[status]
+        assert (status == 503) is ("retry-after" in response.headers)
         return Said(command, request, status, body["code"])
 
 

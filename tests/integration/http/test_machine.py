@@ -160,6 +160,8 @@ class LifeOfAClinic(RuleBasedStateMachine):
         command = self.model.meant(command)
         expected = command.expect(self.model)
         (said,) = self.stage.ask(command)
+        if said.turned_away:
+            return
         assert (said.status, said.body) == (expected.status, expected.body), command
         self.model.accept(expected, said.body, said.request)
 
@@ -266,6 +268,8 @@ def differences(kept: Counter[tuple[object, ...]], known: Counter[tuple[object, 
 
 def follows(clinic: Model, said: Said) -> bool:
     """Say whether this could be the next answer of this clinic; if so, it is now."""
+    if said.turned_away:
+        return True
     expected = said.command.expect(clinic)
     if (said.status, said.body) != (expected.status, expected.body):
         return False
@@ -312,7 +316,8 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
         settings=settings(max_examples=programs, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]),
     )
 
-    figures.add(f"programs over HTTP, {kind}", operations=stage.sent)
+    assert stage.turned_away <= (0 if kind == "in memory" else stage.sent / 200)
+    figures.add(f"programs over HTTP, {kind}", operations=stage.sent, faults=stage.turned_away)
 
 
 class WithoutGuards(MemoryDatabase):
