@@ -173,7 +173,7 @@ async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_e
             with answer_within(0.5), pytest.raises(Unavailable):
                 await database.check()
             for _ in range(4):
-                with answer_within(0.5):
+                with answer_within(2):  # enough to connect anew, however busy the machine is
                     await database.check()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cache
 from itertools import count
@@ -78,19 +78,12 @@ class Scene:
     faults: int = 0
     """How many have struck."""
 
-    async def fill(self) -> None:
-        """Let people come and slots be there, one of them booked."""
-        self.people = [await self.clinic.user() for _ in PATIENTS]
-        first, second = [await self.clinic.doctor() for _ in DOCTORS]
-        for doctor in (first, second):
-            self.people.append(self.database.kept.accounts[doctor.id].user)
-        self.people += [await self.clinic.user(Role.ADMIN) for _ in ADMINS]
-        self.slots = [
-            await self.clinic.slot(first, TOMORROW),
-            await self.clinic.slot(second, TOMORROW + 15 * MINUTE),
-            await self.clinic.slot(first, TOMORROW + 30 * MINUTE),
-        ]
-        await self.call(Book((Wish(0, 2, "before"),)))
+    def begin_as(self, other: "Scene") -> None:
+        """Let everything be as it is there."""
+        self.people, self.slots, self.history = other.people, other.slots, list(other.history)
+        self.moments = count(len(other.history) * 2)
+        for table in fields(Kept):
+            getattr(self.database.kept, table.name).update(getattr(other.database.kept, table.name))
 
     def actor(self, who: int) -> Actor:
         """Return one of the people, as they ask."""
@@ -339,18 +332,39 @@ class Guards:
     cache: Callable[[Clock, Weather], ShakenCache] = ShakenCache
 
 
+def scene_of(random: Random, weather: Weather, clock: FakeClock, guards: Guards) -> Scene:
+    """Return a clinic without people."""
+    database = guards.database(lambda kept, locks: ShakenTransaction(kept, locks, weather))
+    cache = guards.cache(clock, weather)
+    return Scene(Clinic(database, cache, new_id=lambda: UUID(int=random.getrandbits(128))), database)
+
+
+@cache
+def beginning() -> Scene:
+    """Return the clinic as every program finds it: people and slots are there, one of them booked."""
+    random = Random(0)  # noqa: S311 - it is not a secret
+    scene = scene_of(random, Weather(random), FakeClock(), Guards())
+    clinic = scene.clinic
+
+    async def fill() -> None:
+        patients = [await clinic.user() for _ in PATIENTS]
+        doctors = [await clinic.doctor() for _ in DOCTORS]
+        admins = [await clinic.user(Role.ADMIN) for _ in ADMINS]
+        scene.people = [*patients, *(scene.database.kept.accounts[one.id].user for one in doctors), *admins]
+        starts = [TOMORROW, TOMORROW + 15 * MINUTE, TOMORROW + 30 * MINUTE]
+        scene.slots = [await clinic.slot(doctors[place % 2], start) for place, start in enumerate(starts)]
+        await scene.call(Book((Wish(0, 2, "before"),)))
+
+    run(random, fill())
+    return scene
+
+
 def play(program: Program, schedule: int, guards: Guards = Guards()) -> Scene:
     """Let everybody do at once what they want, in the order that the schedule says, and return what came of it."""
     random = Random(schedule)  # noqa: S311 - it is not a secret
     weather, clock = Weather(random), FakeClock()
-    scene = Scene(
-        Clinic(
-            database := guards.database(lambda kept, locks: ShakenTransaction(kept, locks, weather)),
-            guards.cache(clock, weather),
-            new_id=lambda: UUID(int=random.getrandbits(128)),
-        ),
-        database,
-    )
+    scene = scene_of(random, weather, clock, guards)
+    scene.begin_as(beginning())
 
     async def follow(lane: tuple[Ask, ...]) -> None:
         for ask in lane:
@@ -359,7 +373,6 @@ def play(program: Program, schedule: int, guards: Guards = Guards()) -> Scene:
                     break
 
     async def all_of_it() -> None:
-        await scene.fill()
         weather.faults = program.faults
         await asyncio.gather(*(follow(lane) for lane in program.lanes))
         weather.faults = ()
