@@ -20,7 +20,7 @@ from tests.integration.world import World, tomorrow_at
 
 AT_ONCE: Final = 8
 """Fewer than may wait for a password to be hashed."""
-WAYS_OF_EACH: Final = 5
+WAYS_OF_EACH: Final = 3
 """For each canary, drawn anew in each run; all in `make test-long`."""
 PRESCRIBED: Final = 30
 """So many appointments lead to a prescription; the others are cancelled, with a reason."""

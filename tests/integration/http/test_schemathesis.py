@@ -20,7 +20,7 @@ from schemathesis.generation.feedback import NO_FEEDBACK
 from schemathesis.generation.overrides import Override
 
 from healthcare.domain.policy import POLICY, Action
-from tests.examples import examples
+from tests.examples import LONG
 from tests.figures import Figures
 from tests.integration.http.corpus import UNKNOWN_ID, Route, routes
 from tests.integration.http.practice import CALLERS, Practice, practice
@@ -145,7 +145,7 @@ def drawn(conversation: Conversation, operation: Operation) -> Callable[[], None
     """Return what draws requests that are wrong somewhere, or right as described, and sends each as everybody."""
     right, wrong = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
 
-    @settings(DRAWN, max_examples=examples(75))  # in make test-long, more than 100,000 requests over all routes
+    @settings(DRAWN, max_examples=1500 if LONG else 40)  # in make test-long, more than 100,000 requests over all routes
     @given(case=right | wrong, id=st.sampled_from(conversation.ids(operation)), data=st.data())
     def ask(case: Request, id: UUID, data: st.DataObject) -> None:
         if case.meta and case.meta.generation.mode.is_positive:

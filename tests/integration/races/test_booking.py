@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from healthcare.adapters.postgres import scheduling
 from healthcare.domain.kernel import UserId
 from tests.examples import examples
+from tests.figures import Figures
 from tests.integration.races.gate import released_at_once
 from tests.integration.races.offices import Held, Office, Opened, Outcome, offices
 from tests.integration.world import World, tomorrow_at
@@ -48,7 +49,7 @@ def refusals(outcomes: list[Outcome]) -> list[str]:
 
 
 @both_ways
-def test_of_eight_patients_who_want_one_slot_one_gets_it(world: World, way: str) -> None:
+def test_of_eight_patients_who_want_one_slot_one_gets_it(world: World, way: str, figures: Figures) -> None:
     """400 slots, one after the other, with contenders who were seen waiting for each other."""
     patients = world.add_users("patient", CONTENDERS)
     # A doctor's slots may not overlap: 400 half hours fill more than eight days.
@@ -59,6 +60,7 @@ def test_of_eight_patients_who_want_one_slot_one_gets_it(world: World, way: str)
     with offices(world, way) as opened:
         waited = asyncio.run(contend(world, opened, patients, slots))
 
+    figures.add(f"eight want one slot, {way}", operations=SLOTS * CONTENDERS)
     assert double_booked(world) == 0
     assert world.ask("SELECT count(*) FROM appointments") == [(SLOTS,)]
     assert world.ask("SELECT count(*) FROM outbox WHERE kind = 'appointment.booked'") == [(SLOTS,)]
@@ -105,16 +107,20 @@ Programs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans(
 
 
 @both_ways
-def test_no_program_of_bookings_and_cancellations_books_twice(world: World, way: str) -> None:
+def test_no_program_of_bookings_and_cancellations_books_twice(world: World, way: str, figures: Figures) -> None:
     """Hypothesis draws who races for what; the database does the interleaving; the assertions count."""
+    commands = 0
     with offices(world, way) as opened:
 
         @settings(deadline=None, max_examples=PROGRAMS)
         @given(program=Programs)
         def check(program: list[tuple[int, int, bool]]) -> None:
+            nonlocal commands
+            commands += sum(1 + cancels for *_, cancels in program)
             asyncio.run(run(world, opened, program))
 
         check()
+    figures.add(f"programs of bookings, {way}", operations=commands)
 
 
 async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]) -> None:

@@ -13,6 +13,7 @@ from healthcare.domain.kernel import Actor, SlotId, UserId
 from healthcare.domain.scheduling.model import Booking
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
+from tests.figures import Figures
 from tests.integration.proxy import proxy_to
 from tests.integration.world import Api, World, tomorrow_at
 
@@ -40,7 +41,7 @@ async def book(client: httpx.AsyncClient, world: World, patient: UserId, slot: U
     )
 
 
-def test_a_key_that_is_sent_ten_times_at_once_has_one_effect_and_one_answer(world: World) -> None:
+def test_a_key_that_is_sent_ten_times_at_once_has_one_effect_and_one_answer(world: World, figures: Figures) -> None:
     """200 keys of 20 patients, in random order, to two API processes."""
     patients = world.add_users("patient", PATIENTS)
     (doctor,) = world.add_doctors(1)
@@ -49,6 +50,7 @@ def test_a_key_that_is_sent_ten_times_at_once_has_one_effect_and_one_answer(worl
 
     with world.apis(2) as apis:
         answers = asyncio.run(send_all(world, apis, wishes))
+    figures.add("a key sent ten times at once", operations=KEYS * TIMES)
 
     for wish, responses in answers.items():
         assert [one.status_code for one in responses] == [201] * TIMES, (wish, [one.text for one in responses])
