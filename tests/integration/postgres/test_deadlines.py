@@ -141,6 +141,20 @@ async def test_a_transaction_that_has_failed_is_never_taken_for_kept(world: Worl
     assert world.ask("SELECT FROM users") == []
 
 
+async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(world: World) -> None:
+    """As after a failover: the address leads to the new primary, and the pool's connections to the old one."""
+    with world.connect() as connection:
+        connection.execute(f"ALTER DATABASE {world.postgres['dbname']} SET default_transaction_read_only = on")
+        async with opened(world, size=1) as database:
+            with pytest.raises(Unavailable):
+                async with database.begin() as uow:
+                    await uow.users.add(a_user(), "!")
+            connection.execute(f"ALTER DATABASE {world.postgres['dbname']} RESET default_transaction_read_only")
+
+            async with database.begin() as uow:
+                await uow.users.add(a_user(), "!")
+
+
 async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The pool does not sleep on what it learned while PostgreSQL was away."""
     with postgres(tmp_path_factory.mktemp("outage"), durable=False) as server:

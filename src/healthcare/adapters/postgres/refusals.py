@@ -36,6 +36,9 @@ deadlocks: Final = Counter(
 TIME_IS_UP: Final = {"25P03", "25P04"}
 """The transaction was idle for too long, or took too long as a whole."""
 
+READ_ONLY: Final = "25006"
+"""The server takes no writes: it is a standby, or has become one."""
+
 
 def meaning(error: Error) -> Exception:
     """Return what to raise in place of an error of a statement, none of whose transaction will be kept."""
@@ -46,6 +49,6 @@ def meaning(error: Error) -> Exception:
         deadlocks.inc()
     if isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
         return Busy("a lock was not had in time")
-    if isinstance(error, (OperationalError, InterfaceError)) or error.sqlstate in TIME_IS_UP:
+    if isinstance(error, (OperationalError, InterfaceError)) or error.sqlstate in {*TIME_IS_UP, READ_ONLY}:
         return Unavailable(f"PostgreSQL did not answer: {error.sqlstate or 'connection lost'}")
     return error

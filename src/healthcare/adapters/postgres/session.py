@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, Error
 from psycopg.errors import Diagnostic
 from psycopg.rows import DictRow
 
-from healthcare.adapters.postgres.refusals import meaning
+from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 
@@ -50,6 +50,8 @@ class Session:
             cursor = await self._connection.execute(statement, parameters)
             return await cursor.fetchall() if cursor.description else []
         except Error as error:
+            if error.sqlstate == READ_ONLY:
+                await self._connection.close()  # a new one may lead to the server that has taken over
             raise meaning(error) from error
 
     async def write(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
