@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from psycopg.rows import DictRow
@@ -124,19 +125,22 @@ def appointment_of(row: DictRow) -> Appointment:
     )
 
 
+BEGINNING: Final = Position(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+"""Where a list begins that has no page before."""
+
+
 def start_of(item: Slot | Appointment) -> Position:
     """Return the item's place in a list by start."""
     return Position(item.time.start, item.id)
 
 
 def beyond(paging: Paging) -> dict[str, object]:
-    """Return the parameters of `(starts_at, id) > (%(after)s, %(after_id)s) … LIMIT %(most)s`."""
-    after = paging.after
-    return {
-        "after": after.at if after else datetime.min,  # noqa: DTZ901 - PostgreSQL takes it as the first instant
-        "after_id": after.id if after else None,
-        "most": paging.limit + 1,
-    }
+    """Return the parameters of `(starts_at, id) > (%(after)s, %(after_id)s) … LIMIT %(most)s`.
+
+    The first page is no other statement: it comes after what comes before everything.
+    """
+    after = paging.after or BEGINNING
+    return {"after": after.at, "after_id": after.id, "most": paging.limit + 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,7 @@ class PostgresSlots:
             {SLOT}
              WHERE s.doctor_id = %(doctor)s
                AND s.withdrawn_at IS NULL
-               AND (%(after_id)s::uuid IS NULL OR (s.starts_at, s.id) > (%(after)s, %(after_id)s))
+               AND (s.starts_at, s.id) > (%(after)s, %(after_id)s)
              ORDER BY s.starts_at, s.id
              LIMIT %(most)s
             """,
@@ -217,7 +221,7 @@ class PostgresSlots:
                AND s.withdrawn_at IS NULL
                AND d.role = 'doctor'
                AND NOT EXISTS (SELECT FROM appointments a WHERE a.slot_id = s.id AND a.{LIVE})
-               AND (%(after_id)s::uuid IS NULL OR (s.starts_at, s.id) > (%(after)s, %(after_id)s))
+               AND (s.starts_at, s.id) > (%(after)s, %(after_id)s)
              ORDER BY s.starts_at, s.id
              LIMIT %(most)s
             """,
@@ -327,7 +331,7 @@ class PostgresAppointments:
         half = """
             (SELECT id FROM appointments
               WHERE {who} = %(user)s
-                AND (%(after_id)s::uuid IS NULL OR (starts_at, id) > (%(after)s, %(after_id)s))
+                AND (starts_at, id) > (%(after)s, %(after_id)s)
               ORDER BY starts_at, id
               LIMIT %(most)s)
         """
