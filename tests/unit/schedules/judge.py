@@ -4,16 +4,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from uuid import UUID
 
 from healthcare.adapters.memory.tables import Kept
 from healthcare.application.consultation.start import Started
 from healthcare.domain.consultation.model import Prescription
-from healthcare.domain.kernel import AccessRefused, AppointmentId, EventKind, Refusal, Role, UserId
+from healthcare.domain.kernel import AccessRefused, AppointmentId, EventKind, Refusal, Role, SlotId, UserId
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
 from tests.unit.schedules.programs import (
     Book,
-    By,
     Call,
     Cancel,
     ChangeRole,
@@ -138,16 +138,24 @@ def keys(kept: Kept, tries: list[Try]) -> Iterator[str]:
 
 
 def strangers(scene: Scene, tries: list[Try]) -> Iterator[str]:
-    """Nobody did anything with what is not theirs."""
+    """Nobody did anything with what is not theirs. Who was a doctor may have become somebody's patient."""
+    kept = scene.database.kept
     for call in scene.history:
-        match call.command:
-            case Cancel(by=by):
-                allowed = {By.PATIENT, By.DOCTOR}
-            case Start(by=by) | Prescribe(by=by) | TakeBack(by=by):
-                allowed = {By.DOCTOR}
+        match call.command, call.answer:
+            case Cancel(by=by), Appointment() as cancelled:
+                row = kept.appointments[cancelled.id]
+                actor, allowed = by.of(scene, row.doctor, row.patient), {row.doctor, row.patient}
+            case Start(by=by), Started(consultation):
+                row = kept.appointments[consultation.appointment]
+                actor, allowed = by.of(scene, row.doctor, row.patient), {row.doctor}
+            case Prescribe(by=by), Prescription() as issued:
+                actor, allowed = by.of(scene, issued.doctor.id, issued.patient.id), {issued.doctor.id}
+            case TakeBack(by=by), UUID() as slot:
+                doctor = kept.slots[SlotId(slot)].doctor
+                actor, allowed = by.of(scene, doctor), {doctor}
             case _:
                 continue
-        if by not in allowed and call.outcome is Outcome.DONE and call.answer is not None:
+        if actor.user not in allowed:
             yield "a stranger was let in"
     if any(isinstance(one.answer, Appointment) and one.answer.patient.id != one.patient for one in tries):
         yield "somebody booked for another"
