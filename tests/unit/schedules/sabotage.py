@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from healthcare.adapters.memory.database import MemoryUnitOfWork
 from healthcare.adapters.memory.identity import MemoryUsers
+from healthcare.adapters.memory.outbox import MemoryOutbox
 from healthcare.adapters.memory.scheduling import MemoryAppointments, MemoryBookings
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.memory.transaction import Transaction
 from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import AppointmentId, Role, UserId
+from healthcare.domain.kernel import AppointmentId, Event, Role, UserId
 from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Touched
 from tests.unit.schedules.faults import Fault, ShakenCache
 from tests.unit.schedules.programs import (
@@ -26,7 +27,6 @@ from tests.unit.schedules.programs import (
     Program,
     SharedDatabase,
     Start,
-    Transactions,
     Wish,
 )
 
@@ -60,6 +60,20 @@ class WithoutReceipts(MemoryBookings):
             self.tx.receipts.remove((one.appointment.patient.id, one.booking.key))
 
 
+class WithoutKeeping(MemoryBookings):
+    """Says yes, and keeps nothing."""
+
+    async def keep(self, diary: Diary) -> None:
+        await self.tx.turn()
+
+
+class WithoutEvents(MemoryOutbox):
+    """Tells nobody what happened."""
+
+    async def add(self, *events: Event) -> None:
+        await self.tx.turn()
+
+
 class WithoutItsLock(MemoryAppointments):
     """Changes an appointment that others change too."""
 
@@ -81,7 +95,7 @@ class WithoutForgetting(ShakenCache):
         """Do nothing."""
 
 
-def database_with(**parts: Callable[[Transaction], object]) -> Callable[[Transactions], SharedDatabase]:
+def database_with(**parts: Callable[[Transaction], object]) -> type[SharedDatabase]:
     """Return how to make a database of which some parts are others."""
 
     class SabotagedDatabase(SharedDatabase):
@@ -112,6 +126,14 @@ HARMS: Final = {
     "a slot is booked twice": Harm(
         Guards(database_with(bookings=WithoutLocks)),
         at_once(Book((Wish(0, 0, "a"),)), Book((Wish(1, 0, "a"),))),
+    ),
+    "an acknowledged booking is lost": Harm(
+        Guards(database_with(bookings=WithoutKeeping)),
+        at_once(Book((Wish(0, 0, "a"),))),
+    ),
+    "changes and audit entries differ": Harm(
+        Guards(database_with(outbox=WithoutEvents)),
+        at_once(Cancel(By.PATIENT, 2)),
     ),
     "somebody gave up waiting, though nothing was slow": Harm(
         Guards(database_with(bookings=WithoutOrder)),
