@@ -14,9 +14,7 @@ Faults, lost answers and deadlines are elsewhere: faults/ and system/ beside thi
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import combinations, permutations
 from typing import ClassVar, NamedTuple
@@ -27,8 +25,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
-from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
-from healthcare.application.uow import UnitOfWork
 from tests.builders import HOUR
 from tests.examples import examples
 from tests.figures import Figures
@@ -60,7 +56,7 @@ from tests.integration.http.model import (
     Who,
 )
 from tests.integration.http.stage import DAYS, LATE, SPECIALTIES, Said, Stage, in_memory, on_servers
-from tests.unit.schedules.sabotage import WithoutLocks
+from tests.unit.schedules.sabotage import WithoutLocks, database_with
 
 
 def one_of(kind: str) -> st.SearchStrategy[str]:
@@ -320,19 +316,9 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
     figures.add(f"programs over HTTP, {kind}", operations=stage.sent, faults=stage.turned_away)
 
 
-class WithoutGuards(MemoryDatabase):
-    """Books without locks, and without what constraints refuse."""
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
-        async with super().begin() as uow:
-            assert isinstance(uow, MemoryUnitOfWork)
-            yield replace(uow, bookings=WithoutLocks(uow.users.tx))
-
-
 def test_without_guards_no_order_explains_what_is_answered() -> None:
     """What is asked at once does race, and the machine sees who was let in twice."""
-    with capture_logs(), in_memory(WithoutGuards) as stage:
+    with capture_logs(), in_memory(database_with(bookings=WithoutLocks)) as stage:
         LifeOfAClinic.stage = stage
         clinic = LifeOfAClinic()
         with pytest.raises(AssertionError, match="no order explains"):
