@@ -28,13 +28,11 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
+from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
 from healthcare.domain.scheduling.model import (
     Appointment,
     AppointmentStatus,
-    Booking,
-    Diary,
     Publication,
-    Receipt,
     Slot,
     TimeRange,
 )
@@ -62,8 +60,11 @@ class FakeClock:
     def now(self) -> datetime:
         return self.time
 
+    def set(self, now: datetime) -> None:
+        self.time = now
+
     def wait(self, duration: timedelta) -> None:
-        self.time += duration
+        self.set(self.time + duration)
 
 
 @dataclass(slots=True)
@@ -218,15 +219,17 @@ def a_diary(
     slots: Sequence[Slot] = (),
     *,
     roles: Mapping[UserId, Role] | None = None,
-    busy: Mapping[UserId, Sequence[TimeRange]] | None = None,
+    appointments: Sequence[Appointment] = (),
     receipts: Mapping[tuple[UserId, str], Receipt] | None = None,
+    now: datetime = NOW,
 ) -> Diary:
     """Return a diary in which these people, patients unless `roles` says otherwise, want these slots."""
     return Diary(
+        now=now,
         roles=dict.fromkeys(patients, Role.PATIENT) | dict(roles or {}),
-        patients={patient: a_patient(patient) for patient in patients},
+        patients={patient: a_patient(patient) for patient in [*patients, *(roles or {})]},
         slots={slot.id: slot for slot in slots},
-        busy={patient: list((busy or {}).get(patient, ())) for patient in patients},
+        appointments={one.id: one for one in appointments},
         receipts=dict(receipts or {}),
     )
 

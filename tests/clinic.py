@@ -24,15 +24,23 @@ from healthcare.application.identity.enrolment import Enrolment
 from healthcare.application.identity.log_in import LogIn
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.identity.register import RegisterPatient
-from healthcare.application.scheduling.book import BookAppointment, BookAppointments
+from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.cancel import CancelAppointment
+from healthcare.application.scheduling.cancel_day import CancelDay
+from healthcare.application.scheduling.check_in import CheckIn
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether
 from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_appointments import ListAppointments
 from healthcare.application.scheduling.list_slots import ListSlots
+from healthcare.application.scheduling.mark_no_shows import MarkNoShows
 from healthcare.application.scheduling.publish import PublishSlots
 from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.release import ReleaseHold
+from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
+from healthcare.application.scheduling.undo_status import UndoStatus
 from healthcare.application.uow import Transactions, UnitOfWork
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import User
@@ -49,7 +57,8 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.model import Appointment, Booking, Search, Slot, TimeRange
+from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import Appointment, Search, Slot, TimeRange
 from healthcare.domain.scheduling.ports import SearchCache
 from tests.builders import (
     MINUTE,
@@ -89,7 +98,7 @@ class Clinic:
         new_id: NewId = uuid4,
     ) -> None:
         self.clock = clock or FakeClock()
-        self.database = database or MemoryDatabase()
+        self.database = database or MemoryDatabase(self.clock)
         self.cache = cache or MemorySearchCache(self.clock)
         self.bell = SilentBell()
         self.passwords = FakePasswords()
@@ -98,7 +107,8 @@ class Clinic:
         self.happened = Happened(self.clock, new_id)
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
-        self.book_together = BookAppointments(self.begin, self.cache, self.happened)
+        self.together = DecideTogether(self.begin, self.cache, self.happened)
+        self.decide = DecideOne(self.together, self.begin, self.clock)
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
             log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),
@@ -109,12 +119,19 @@ class Clinic:
             list_specialties=ListSpecialties(self.begin),
             publish_slots=PublishSlots(self.begin, self.cache, self.happened),
             list_slots=ListSlots(self.begin),
-            take_slot_back=TakeSlotBack(self.begin, self.cache),
+            take_slot_back=TakeSlotBack(self.together),
             search_slots=SearchSlots(self.begin, self.cache, self.clock),
-            book_appointment=BookAppointment(self.book_together),
+            hold_slot=HoldSlot(self.decide),
+            release_hold=ReleaseHold(self.decide),
+            book_appointment=BookAppointment(self.decide),
             list_appointments=ListAppointments(self.begin),
             read_appointment=ReadAppointment(self.begin),
-            cancel_appointment=CancelAppointment(self.begin, self.cache, self.happened),
+            reschedule_appointment=RescheduleAppointment(self.decide),
+            cancel_appointment=CancelAppointment(self.decide),
+            cancel_day=CancelDay(self.begin, self.cache, self.happened, self.decide),
+            check_in=CheckIn(self.decide),
+            undo_status=UndoStatus(self.decide),
+            mark_no_shows=MarkNoShows(self.begin, self.clock, self.together),
             forget_keys=ForgetKeys(self.begin, self.clock),
             start_consultation=StartConsultation(self.begin, self.happened),
             issue_prescription=IssuePrescription(self.begin, self.happened),

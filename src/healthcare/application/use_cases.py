@@ -18,13 +18,20 @@ from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.identity.register import RegisterPatient
 from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.cancel import CancelAppointment
+from healthcare.application.scheduling.cancel_day import CancelDay
+from healthcare.application.scheduling.check_in import CheckIn
 from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_appointments import ListAppointments
 from healthcare.application.scheduling.list_slots import ListSlots
+from healthcare.application.scheduling.mark_no_shows import MarkNoShows
 from healthcare.application.scheduling.publish import PublishSlots
 from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.release import ReleaseHold
+from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
+from healthcare.application.scheduling.undo_status import UndoStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +49,17 @@ class UseCases:
     list_slots: ListSlots
     take_slot_back: TakeSlotBack
     search_slots: SearchSlots
+    hold_slot: HoldSlot
+    release_hold: ReleaseHold
     book_appointment: BookAppointment
     list_appointments: ListAppointments
     read_appointment: ReadAppointment
+    reschedule_appointment: RescheduleAppointment
     cancel_appointment: CancelAppointment
+    cancel_day: CancelDay
+    check_in: CheckIn
+    undo_status: UndoStatus
+    mark_no_shows: MarkNoShows
     forget_keys: ForgetKeys
     start_consultation: StartConsultation
     issue_prescription: IssuePrescription

@@ -24,10 +24,17 @@ class Action(StrEnum):
     LIST_SLOTS = "list-slots"
     TAKE_SLOT_BACK = "take-slot-back"
     SEARCH_SLOTS = "search-slots"
+    HOLD_SLOT = "hold-slot"
+    RELEASE_HOLD = "release-hold"
     BOOK_APPOINTMENT = "book-appointment"
     LIST_APPOINTMENTS = "list-appointments"
     READ_APPOINTMENT = "read-appointment"
+    RESCHEDULE_APPOINTMENT = "reschedule-appointment"
     CANCEL_APPOINTMENT = "cancel-appointment"
+    CANCEL_DAY = "cancel-day"
+    CHECK_IN = "check-in"
+    MARK_NO_SHOWS = "mark-no-shows"
+    UNDO_STATUS = "undo-status"
     FORGET_KEYS = "forget-keys"
     START_CONSULTATION = "start-consultation"
     ISSUE_PRESCRIPTION = "issue-prescription"
@@ -42,6 +49,7 @@ class Relation(StrEnum):
     """How the caller must stand to the thing they ask for."""
 
     ITS_DOCTOR = "its-doctor"
+    ITS_PATIENT = "its-patient"
     ITS_DOCTOR_OR_PATIENT = "its-doctor-or-patient"
 
 
@@ -55,15 +63,18 @@ class Rule:
     system: bool = False
     """The worker, and operators at the command line."""
     relation: Relation | None = None
+    whosever: frozenset[Role] = frozenset()
+    """Of these roles whoever asks, however they stand to the thing."""
 
 
 ANYONE: Final = Rule(anyone=True)
 SYSTEM: Final = Rule(system=True)
 
 
-def only(*roles: Role, relation: Relation | None = None) -> Rule:
-    """Let these roles in, and of them only those who stand so to the thing."""
-    return Rule(frozenset(roles), relation=relation)
+def only(*roles: Role, relation: Relation | None = None, whosever: Role | None = None) -> Rule:
+    """Let these roles in, and of them only those who stand so to the thing; one more role for whosever thing it is."""
+    free = frozenset({whosever} if whosever else ())
+    return Rule(frozenset(roles) | free, relation=relation, whosever=free)
 
 
 POLICY: Mapping[Action, Rule] = MappingProxyType(
@@ -79,10 +90,19 @@ POLICY: Mapping[Action, Rule] = MappingProxyType(
         Action.LIST_SLOTS: only(Role.DOCTOR),
         Action.TAKE_SLOT_BACK: only(Role.DOCTOR, relation=Relation.ITS_DOCTOR),
         Action.SEARCH_SLOTS: ANYONE,
+        Action.HOLD_SLOT: only(Role.PATIENT),
+        Action.RELEASE_HOLD: only(Role.PATIENT),
         Action.BOOK_APPOINTMENT: only(Role.PATIENT),
         Action.LIST_APPOINTMENTS: only(Role.PATIENT, Role.DOCTOR),
         Action.READ_APPOINTMENT: only(Role.PATIENT, Role.DOCTOR, relation=Relation.ITS_DOCTOR_OR_PATIENT),
-        Action.CANCEL_APPOINTMENT: only(Role.PATIENT, Role.DOCTOR, relation=Relation.ITS_DOCTOR_OR_PATIENT),
+        Action.RESCHEDULE_APPOINTMENT: only(Role.PATIENT, relation=Relation.ITS_PATIENT),
+        Action.CANCEL_APPOINTMENT: only(
+            Role.PATIENT, Role.DOCTOR, relation=Relation.ITS_DOCTOR_OR_PATIENT, whosever=Role.ADMIN
+        ),
+        Action.CANCEL_DAY: only(Role.DOCTOR),
+        Action.CHECK_IN: only(Role.PATIENT, Role.DOCTOR, relation=Relation.ITS_PATIENT),
+        Action.MARK_NO_SHOWS: SYSTEM,
+        Action.UNDO_STATUS: only(Role.DOCTOR, relation=Relation.ITS_DOCTOR),
         Action.FORGET_KEYS: SYSTEM,
         Action.START_CONSULTATION: only(Role.DOCTOR, relation=Relation.ITS_DOCTOR),
         Action.ISSUE_PRESCRIPTION: only(Role.DOCTOR, relation=Relation.ITS_DOCTOR),
@@ -128,9 +148,10 @@ def require_relation(
     Raises:
         NotYours: the actor does not stand to the thing as the table demands.
     """
-    if (relation := POLICY[action].relation) is None:
+    rule = POLICY[action]
+    if rule.relation is None or role in rule.whosever:
         return
-    is_doctor = role is Role.DOCTOR and actor.user == doctor
-    is_patient = relation is Relation.ITS_DOCTOR_OR_PATIENT and actor.user == patient
+    is_doctor = rule.relation is not Relation.ITS_PATIENT and role is Role.DOCTOR and actor.user == doctor
+    is_patient = rule.relation is not Relation.ITS_DOCTOR and actor.user == patient
     if actor.user is None or not (is_doctor or is_patient):
         raise NotYours(actor, subject)

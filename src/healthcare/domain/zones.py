@@ -56,3 +56,12 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
         else:
             after = middle
     return after
+
+
+def day_bounds(day: date, zone: str) -> tuple[datetime, datetime]:
+    """Return a day's first instant, and the next day's, in UTC.
+
+    They are mostly 23 to 25 hours apart; where a zone skipped the day they are the same.
+    """
+    here = ZoneInfo(zone)
+    return first_instant(day, here), first_instant(day + timedelta(days=1), here)

@@ -34,15 +34,23 @@ from healthcare.application.identity.enrolment import Enrolment
 from healthcare.application.identity.log_in import LogIn
 from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.identity.register import RegisterPatient
-from healthcare.application.scheduling.book import BookAppointment, BookAppointments
+from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.cancel import CancelAppointment
+from healthcare.application.scheduling.cancel_day import CancelDay
+from healthcare.application.scheduling.check_in import CheckIn
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether
 from healthcare.application.scheduling.forget_keys import ForgetKeys
+from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_appointments import ListAppointments
 from healthcare.application.scheduling.list_slots import ListSlots
+from healthcare.application.scheduling.mark_no_shows import MarkNoShows
 from healthcare.application.scheduling.publish import PublishSlots
 from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.release import ReleaseHold
+from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
+from healthcare.application.scheduling.undo_status import UndoStatus
 from healthcare.application.uow import Transactions
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Happened
@@ -70,7 +78,7 @@ class Container(containers.DeclarativeContainer):
             size=settings.provided.postgres_pool_size,
             traces=tracing,
         ),
-        memory=providers.Singleton(MemoryDatabase),
+        memory=providers.Singleton(MemoryDatabase, clock),
     )
     cache = providers.Selector(
         backend,
@@ -95,6 +103,9 @@ class Container(containers.DeclarativeContainer):
 
     begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
 
+    together = providers.Singleton(DecideTogether, begin, cache, happened)
+    decide = providers.Singleton(DecideOne, together, begin, clock)
+
     enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
 
     plain_use_cases = providers.Singleton(
@@ -108,14 +119,19 @@ class Container(containers.DeclarativeContainer):
         list_specialties=providers.Singleton(ListSpecialties, begin),
         publish_slots=providers.Singleton(PublishSlots, begin, cache, happened),
         list_slots=providers.Singleton(ListSlots, begin),
-        take_slot_back=providers.Singleton(TakeSlotBack, begin, cache),
+        take_slot_back=providers.Singleton(TakeSlotBack, together),
         search_slots=providers.Singleton(SearchSlots, begin, cache, clock),
-        book_appointment=providers.Singleton(
-            BookAppointment, providers.Singleton(BookAppointments, begin, cache, happened)
-        ),
+        hold_slot=providers.Singleton(HoldSlot, decide),
+        release_hold=providers.Singleton(ReleaseHold, decide),
+        book_appointment=providers.Singleton(BookAppointment, decide),
         list_appointments=providers.Singleton(ListAppointments, begin),
         read_appointment=providers.Singleton(ReadAppointment, begin),
-        cancel_appointment=providers.Singleton(CancelAppointment, begin, cache, happened),
+        reschedule_appointment=providers.Singleton(RescheduleAppointment, decide),
+        cancel_appointment=providers.Singleton(CancelAppointment, decide),
+        cancel_day=providers.Singleton(CancelDay, begin, cache, happened, decide),
+        check_in=providers.Singleton(CheckIn, decide),
+        undo_status=providers.Singleton(UndoStatus, decide),
+        mark_no_shows=providers.Singleton(MarkNoShows, begin, clock, together),
         forget_keys=providers.Singleton(ForgetKeys, begin, clock),
         start_consultation=providers.Singleton(StartConsultation, begin, happened),
         issue_prescription=providers.Singleton(IssuePrescription, begin, happened),

@@ -7,8 +7,9 @@ import pytest
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import AppointmentId, EventKind, Patient, Refusal, Role
+from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Receipt, Slot
+from healthcare.domain.scheduling.model import Appointment, Slot
 from healthcare.domain.scheduling.ports import Bookings
 from tests.builders import HOUR, MINUTE, NOBODY, TOMORROW, a_booking, a_diary, a_user_id, an_actor
 from tests.clinic import Clinic

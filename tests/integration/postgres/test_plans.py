@@ -28,7 +28,8 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.model import Booking, Search, TimeRange
+from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import Search, TimeRange
 from tests.examples import examples
 from tests.integration.conftest import conninfo_of
 from tests.integration.world import Conninfo

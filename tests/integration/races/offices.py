@@ -13,7 +13,7 @@ import httpx
 from healthcare.adapters.postgres.refusals import constraint_refusals
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
-from healthcare.domain.scheduling.model import Booking
+from healthcare.domain.scheduling.diary import Booking
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.world import Api, World, deadlocks

@@ -19,7 +19,8 @@ from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import Busy
 from healthcare.domain import policy
 from healthcare.domain.kernel import Actor, Event, EventId, NotYours, Page, Refusal, SlotId
-from healthcare.domain.scheduling.model import Booking, Search, Slot, Touched
+from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import Search, Slot, Touched
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.races.offices import in_process, refused_here

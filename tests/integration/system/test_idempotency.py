@@ -10,7 +10,7 @@ import pytest
 
 from healthcare.adapters.postgres import scheduling
 from healthcare.domain.kernel import Actor, SlotId, UserId
-from healthcare.domain.scheduling.model import Booking
+from healthcare.domain.scheduling.diary import Booking
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.figures import Figures

@@ -21,7 +21,8 @@ from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.consultation.model import Prescription
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Actor, Clock, Page, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.model import Appointment, Booking, Search, Slot
+from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import Appointment, Search, Slot
 from tests.builders import HOUR, MINUTE, SYSTEM, TOMORROW, FakeClock, a_publication, an_actor, an_item
 from tests.clinic import Clinic
 from tests.unit.schedules.faults import LONGEST, Fault, ShakenCache, ShakenTransaction, Weather

@@ -13,7 +13,8 @@ from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.memory.transaction import Transaction
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import AppointmentId, Event, Role, UserId
-from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Touched
+from healthcare.domain.scheduling.diary import Booking, Diary
+from healthcare.domain.scheduling.model import Appointment, Touched
 from tests.unit.schedules.faults import Fault, ShakenCache
 from tests.unit.schedules.programs import (
     Ask,

@@ -13,6 +13,7 @@ from healthcare.adapters.memory.scheduling import MemoryAppointments, MemoryBook
 from healthcare.adapters.memory.tables import Kept
 from healthcare.adapters.memory.transaction import Locks, Transaction
 from healthcare.application.uow import UnitOfWork
+from healthcare.domain.kernel import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,14 @@ class MemoryUnitOfWork:
     outbox: MemoryOutbox
 
     @classmethod
-    def on(cls, tx: Transaction) -> "MemoryUnitOfWork":
-        """Let every repository use the same transaction."""
+    def on(cls, tx: Transaction, clock: Clock) -> "MemoryUnitOfWork":
+        """Let every repository use the same transaction; holds run out by this clock."""
         return cls(
             users=MemoryUsers(tx),
             profiles=MemoryProfiles(tx),
-            slots=MemorySlots(tx),
-            bookings=MemoryBookings(tx),
-            appointments=MemoryAppointments(tx),
+            slots=MemorySlots(tx, clock),
+            bookings=MemoryBookings(tx, clock),
+            appointments=MemoryAppointments(tx, clock),
             consultations=MemoryConsultations(tx),
             prescriptions=MemoryPrescriptions(tx),
             entries=MemoryEntries(tx),
@@ -52,8 +53,9 @@ class MemoryDatabase:
     Every port call gives way to other tasks, so that races happen here too.
     """
 
-    def __init__(self, transaction: Callable[[Kept, Locks], Transaction] = Transaction) -> None:
+    def __init__(self, clock: Clock, transaction: Callable[[Kept, Locks], Transaction] = Transaction) -> None:
         """Begin empty. Tests pass transactions that fail, to see what becomes of what rests on them."""
+        self._clock = clock
         self._kept = Kept()
         self._locks = Locks()
         self._transaction = transaction
@@ -63,7 +65,7 @@ class MemoryDatabase:
         """Begin a unit of work; see `healthcare.application.uow.Begin`."""
         tx = self._transaction(self._kept, self._locks)
         try:
-            yield MemoryUnitOfWork.on(tx)
+            yield MemoryUnitOfWork.on(tx, self._clock)
             await tx.turn()
             tx.commit()
         finally:

@@ -1,6 +1,6 @@
 """Slots, appointments and bookings, in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from healthcare.adapters.memory.tables import AppointmentRow, ReceiptRow, SlotRo
 from healthcare.adapters.memory.transaction import Constraint, Transaction
 from healthcare.domain.kernel import (
     AppointmentId,
+    Clock,
     Doctor,
     Page,
     Paging,
@@ -17,8 +18,9 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
+from healthcare.domain.scheduling.diary import Ask, Diary
 from healthcare.domain.scheduling.errors import PatientBusy, SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Search, Slot, TimeRange
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Search, Slot, TimeRange
 
 
 def doctor_of(tx: Transaction, doctor: UserId, slot: SlotRow) -> Doctor:
@@ -31,14 +33,16 @@ def patient_of(tx: Transaction, patient: UserId) -> Patient:
     return Patient(patient, tx.accounts[patient].user.full_name)
 
 
-def slot_of(tx: Transaction, row: SlotRow) -> Slot:
+def slot_of(tx: Transaction, row: SlotRow, now: datetime) -> Slot:
     """Read a slot, and with it what is kept elsewhere."""
+    claims = (appointment_of(tx, one).at(now) for one in tx.appointments if one.slot == row.id)
     return Slot(
         id=row.id,
         doctor=doctor_of(tx, row.doctor, row),
         time=row.time,
         fee=tx.profiles[row.doctor].fee,
-        taken=any(one.live and one.slot == row.id for one in tx.appointments),
+        notice_hours=tx.profiles[row.doctor].notice_hours,
+        taken=any(one.live for one in claims),
         offered=not row.withdrawn and tx.accounts[row.doctor].user.role is Role.DOCTOR,
     )
 
@@ -52,8 +56,30 @@ def appointment_of(tx: Transaction, row: AppointmentRow) -> Appointment:
         patient=patient_of(tx, row.patient),
         time=row.time,
         fee=row.fee,
+        notice_hours=row.notice_hours,
         status=row.status,
         version=row.version,
+        expires_at=row.expires_at,
+        extended=row.extended,
+        cancellation=row.cancellation,
+    )
+
+
+def row_of(one: Appointment) -> AppointmentRow:
+    """Write an appointment down without what is read from elsewhere."""
+    return AppointmentRow(
+        id=one.id,
+        slot=one.slot,
+        doctor=one.doctor.id,
+        patient=one.patient.id,
+        time=one.time,
+        fee=one.fee,
+        notice_hours=one.notice_hours,
+        status=one.status,
+        version=one.version,
+        expires_at=one.expires_at,
+        extended=one.extended,
+        cancellation=one.cancellation,
     )
 
 
@@ -77,6 +103,7 @@ class MemorySlots:
     """The time that doctors offer."""
 
     tx: Transaction
+    clock: Clock
 
     async def times(self, doctor: UserId, within: TimeRange) -> Sequence[TimeRange]:
         """Return when the doctor's slots stand that overlap the range."""
@@ -101,22 +128,22 @@ class MemorySlots:
             await self.tx.lock("slot", slot)
             self.tx.slots.put(slot, replace(self.tx.slots[slot], specialty=specialty))
 
-    async def lock(self, slot: SlotId) -> Slot | None:
-        """Return the slot as nobody else can change it; it is looked at only when the lock is had."""
-        await self.tx.lock("slot", slot)
-        row = self.tx.slots.get(slot)
-        return slot_of(self.tx, row) if row else None
-
-    async def withdraw(self, slot: SlotId) -> None:
-        """Keep that the slot is no longer offered."""
-        await self.tx.lock("slot", slot)
-        self.tx.slots.put(slot, replace(self.tx.slots[slot], withdrawn=True))
+    async def on(self, doctor: UserId, start: datetime, end: datetime) -> Sequence[SlotId]:
+        """Return which of the doctor's slots start in this time and stand, or have a patient all the same."""
+        await self.tx.turn()
+        patients = {one.slot for one in self.tx.appointments if one.live}
+        return sorted(
+            row.id
+            for row in self.tx.slots
+            if row.doctor == doctor and start <= row.time.start < end and (not row.withdrawn or row.id in patients)
+        )
 
     async def of(self, doctor: UserId, paging: Paging) -> Page[Slot]:
         """Return the doctor's slots by start."""
         await self.tx.turn()
         rows = in_order(row for row in self._standing(doctor) if beyond(paging, row))
-        return paging.cut([slot_of(self.tx, row) for row in rows[: paging.limit + 1]], start_of)
+        now = self.clock.now()
+        return paging.cut([slot_of(self.tx, row, now) for row in rows[: paging.limit + 1]], start_of)
 
     async def free(self, search: Search, *, now: datetime) -> Page[Slot]:
         """Return the slots that can be booked, have not started and are searched for."""
@@ -130,8 +157,19 @@ class MemorySlots:
             and row.time.start > now
             and beyond(search.paging, row)
         )
-        slots = [slot for row in rows if (slot := slot_of(self.tx, row)).offered and not slot.taken]
-        return search.paging.cut(slots, start_of)
+        return search.paging.cut(self._free(rows), start_of)
+
+    async def alternatives(self, slot: SlotId, most: int, *, now: datetime) -> Sequence[Slot]:
+        """Return the next slots of the same doctor that can be booked, by start."""
+        await self.tx.turn()
+        if (wanted := self.tx.slots.get(slot)) is None:
+            return []
+        rows = in_order(row for row in self._standing(wanted.doctor) if row.time.start > now)
+        return self._free(rows)[:most]
+
+    def _free(self, rows: Iterable[SlotRow]) -> list[Slot]:
+        slots = (slot_of(self.tx, row, self.clock.now()) for row in rows)
+        return [slot for slot in slots if slot.offered and not slot.taken]
 
     def _standing(self, doctor: UserId) -> list[SlotRow]:
         return [row for row in self.tx.slots if row.doctor == doctor and not row.withdrawn]
@@ -139,70 +177,95 @@ class MemorySlots:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBookings:
-    """The path from a wish to an appointment: lock, look, keep."""
+    """The path from a wish to what comes of it: lock, look, keep."""
 
     tx: Transaction
+    clock: Clock
 
-    async def lock(self, asked: Sequence[Booking]) -> Diary:
-        """Lock the slots, then queue the patients, each in order; only then look."""
-        for slot in sorted({one.slot for one in asked}):
+    async def lock(self, asked: Sequence[Ask]) -> Diary:
+        """Lock the slots, queue the patients, lock what may change, each in order; only then look.
+
+        An appointment names its slot before it is locked; where it has been moved meanwhile, everything begins anew.
+        """
+        while True:
+            await self.tx.turn()
+            named = [row for one in asked if one.appointment and (row := self.tx.appointments.get(one.appointment))]
+            slots = {one.slot for one in asked if one.slot} | {row.slot for row in named}
+            patients = {user for one in asked if (user := one.actor.user)} | {row.patient for row in named}
+            await self.hold(slots, patients, named)
+            await self.tx.turn()
+            if all(self.tx.appointments[row.id].slot == row.slot for row in named):
+                return self.look(asked, slots, patients, named)
+            self.tx.release()
+
+    async def hold(self, slots: set[SlotId], patients: set[UserId], named: Sequence[AppointmentRow]) -> None:
+        """Take the locks."""
+        for slot in sorted(slots):
             await self.tx.lock("slot", slot)
-        for patient in sorted({user for one in asked if (user := one.actor.user)}):
+        for patient in sorted(patients):
             await self.tx.lock("patient", patient)
-        await self.tx.turn()
-        return self.look(asked)
+        pending = [row for row in self.tx.appointments if row.status is AppointmentStatus.PENDING]
+        changing = {row.id for row in pending if row.slot in slots or row.patient in patients}
+        for appointment in sorted(changing | {row.id for row in named}):
+            await self.tx.lock("appointment", appointment)
 
-    def look(self, asked: Sequence[Booking]) -> Diary:
+    def look(
+        self, asked: Sequence[Ask], slots: set[SlotId], patients: set[UserId], named: Sequence[AppointmentRow]
+    ) -> Diary:
         """Write down what must be known to decide."""
-        diary = Diary(roles={}, patients={}, slots={}, busy={}, receipts={})
-        for one in asked:
-            if (user := one.actor.user) is None:
-                continue
-            if account := self.tx.accounts.get(user):
-                diary.roles[user], diary.patients[user] = account.user.role, patient_of(self.tx, user)
-            if slot := self.tx.slots.get(one.slot):
-                diary.slots[slot.id] = slot_of(self.tx, slot)
-            diary.busy[user] = [row.time for row in self.tx.appointments if row.live and row.patient == user]
-            if row := self.tx.receipts.get((user, one.key)):
-                diary.receipts[user, one.key] = row.receipt
-        return diary
+        callers = {user for one in asked if (user := one.actor.user) and user in self.tx.accounts}
+        ids = {row.id for row in named}
+        return Diary(
+            now=self.clock.now(),
+            roles={user: self.tx.accounts[user].user.role for user in callers},
+            patients={user: patient_of(self.tx, user) for user in callers},
+            slots={id: slot_of(self.tx, row, self.clock.now()) for id in slots if (row := self.tx.slots.get(id))},
+            appointments={
+                row.id: appointment_of(self.tx, row)
+                for row in self.tx.appointments
+                if row.id in ids or (row.live and (row.slot in slots or row.patient in patients))
+            },
+            receipts={
+                (user, one.key): kept.receipt
+                for one in asked
+                if (user := one.actor.user) and one.key and (kept := self.tx.receipts.get((user, one.key)))
+            },
+        )
 
     async def keep(self, diary: Diary) -> None:
-        """Keep what the diary decided."""
+        """Keep what the diary decided: first what gives its slot and time back."""
         await self.tx.turn()
-        for one in diary.booked:
-            appointment, name = one.appointment, (one.booking.actor.known, one.booking.key)
-            row = AppointmentRow(
-                id=appointment.id,
-                slot=appointment.slot,
-                doctor=appointment.doctor.id,
-                patient=appointment.patient.id,
-                time=appointment.time,
-                fee=appointment.fee,
-                status=appointment.status,
-                version=appointment.version,
-            )
-            await self.check(row, name)
+        final = {one.id: row_of(one) for one in diary.steps}
+        unwritten = set(final)
+        for row in sorted(final.values(), key=lambda row: row.live):
+            unwritten.remove(row.id)
+            if row.live:
+                await self.check(row, unwritten)
             self.tx.appointments.put(row.id, row)
-            self.tx.receipts.put(name, ReceiptRow(diary.receipts[name], one.event.at))
-        for event in [*(one.event for one in diary.booked), *diary.refused]:
+        for slot in diary.withdrawn:
+            self.tx.slots.put(slot, replace(self.tx.slots[slot], withdrawn=True))
+        for name, receipt in diary.fresh.items():
+            await self.tx.lock("key", *name)
+            if name in self.tx.receipts:
+                raise Constraint("one_effect_per_key")
+            self.tx.receipts.put(name, ReceiptRow(receipt, diary.now))
+        for event in diary.events:
             self.tx.outbox.put(event.id, Waiting(event))
             self.tx.filled = True
 
-    async def check(self, new: AppointmentRow, key: tuple[UserId, str]) -> None:
+    async def check(self, new: AppointmentRow, unwritten: Collection[AppointmentId]) -> None:
         """Refuse what the constraints of a database refuse: with the locks they never have to.
 
-        A constraint waits for whoever is about to break it, and then looks at what they did.
+        A constraint waits for whoever is about to break it, and then looks at what they did. Rows that the same
+        transaction has still to write stand where they will not stay.
         """
-        for name in (("live on slot", new.slot), ("live of patient", new.patient), ("key", *key)):
+        for name in (("live on slot", new.slot), ("live of patient", new.patient)):
             await self.tx.lock(*name)
-        live = [row for row in self.tx.appointments if row.live]
-        if any(row.slot == new.slot for row in live):
+        others = [row for row in self.tx.appointments if row.live and row.id not in {new.id, *unwritten}]
+        if any(row.slot == new.slot for row in others):
             raise SlotTaken
-        if any(row.patient == new.patient and row.time.overlaps(new.time) for row in live):
+        if any(row.patient == new.patient and row.time.overlaps(new.time) for row in others):
             raise PatientBusy
-        if key in self.tx.receipts:
-            raise Constraint("one_effect_per_key")
 
     async def forget(self, most: int, *, before: datetime) -> int:
         """Delete up to `most` receipts that are older."""
@@ -215,41 +278,30 @@ class MemoryBookings:
 
 @dataclass(frozen=True, slots=True)
 class MemoryAppointments:
-    """The claims on slots."""
+    """The claims on slots, as they can be read."""
 
     tx: Transaction
+    clock: Clock
 
     async def get(self, appointment: AppointmentId) -> Appointment | None:
         """Return the appointment."""
         await self.tx.turn()
         row = self.tx.appointments.get(appointment)
-        return appointment_of(self.tx, row) if row else None
-
-    async def lock(self, appointment: AppointmentId) -> Appointment | None:
-        """Return the appointment as nobody else can change it or claim its slot.
-
-        Its slot and its patient never change, so they can be read before they are locked.
-        """
-        await self.tx.turn()
-        if (row := self.tx.appointments.get(appointment)) is None:
-            return None
-        await self.tx.lock("slot", row.slot)
-        await self.tx.lock("patient", row.patient)
-        await self.tx.lock("appointment", row.id)
-        return await self.get(appointment)
-
-    async def put(self, appointment: Appointment, *, reason: str | None = None) -> None:
-        """Keep a change, and the reason of the one who cancelled."""
-        await self.tx.lock("appointment", appointment.id)
-        row = self.tx.appointments[appointment.id]
-        self.tx.appointments.put(
-            row.id,
-            replace(row, status=appointment.status, version=appointment.version, reason=reason or row.reason),
-        )
+        return self._seen(row) if row else None
 
     async def of(self, user: UserId, paging: Paging, *, as_doctor: bool) -> Page[Appointment]:
         """Return those in which the user is the patient, or also those in which they are the doctor, by start."""
         await self.tx.turn()
         theirs = [row for row in self.tx.appointments if row.patient == user or (as_doctor and row.doctor == user)]
         rows = sorted((row for row in theirs if beyond(paging, row)), key=lambda row: (row.time.start, row.id))
-        return paging.cut([appointment_of(self.tx, row) for row in rows[: paging.limit + 1]], start_of)
+        return paging.cut([self._seen(row) for row in rows[: paging.limit + 1]], start_of)
+
+    async def overdue(self, most: int, *, before: datetime) -> Sequence[AppointmentId]:
+        """Return those that ended before this instant and are still booked."""
+        await self.tx.turn()
+        booked = [row for row in self.tx.appointments if row.status is AppointmentStatus.BOOKED]
+        over = sorted((row.time.end, row.id) for row in booked if row.time.end <= before)
+        return [id for _, id in over[:most]]
+
+    def _seen(self, row: AppointmentRow) -> Appointment:
+        return appointment_of(self.tx, row).at(self.clock.now())

@@ -10,7 +10,8 @@ from healthcare.domain.consultation.model import Consultation, Prescription
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.identity.model import Account
 from healthcare.domain.kernel import AppointmentId, ConsultationId, Event, EventId, Money, SlotId, UserId
-from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, Receipt, TimeRange
+from healthcare.domain.scheduling.diary import Receipt
+from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, Cancellation, TimeRange
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -37,13 +38,16 @@ class AppointmentRow:
     patient: UserId
     time: TimeRange
     fee: Money
+    notice_hours: int
     status: AppointmentStatus
     version: int
-    reason: str | None = None
+    expires_at: datetime | None = None
+    extended: bool = False
+    cancellation: Cancellation | None = None
 
     @property
     def live(self) -> bool:
-        """Whether it claims its slot and its patient's time."""
+        """Whether it claims its slot and its patient's time, as an index says that knows no time."""
         return self.status not in NOT_LIVE
 
 

@@ -100,3 +100,4 @@ class Transaction:
         """Let those go on who wait."""
         for lock in self._held.values():
             lock.release()
+        self._held.clear()

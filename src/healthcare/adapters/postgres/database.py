@@ -19,7 +19,9 @@ from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
 from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
 from healthcare.adapters.postgres.outbox import PostgresOutbox
-from healthcare.adapters.postgres.scheduling import PostgresAppointments, PostgresBookings, PostgresSlots
+from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
+from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
+from healthcare.adapters.postgres.scheduling.slots import PostgresSlots
 from healthcare.adapters.postgres.session import Session, severed_at
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining

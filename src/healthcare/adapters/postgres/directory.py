@@ -30,6 +30,7 @@ class PostgresProfiles:
             fee=Money(row["fee_amount"], row["fee_currency"]),
             time_zone=row["time_zone"],
             registration_number=row["registration_number"],
+            notice_hours=row["notice_hours"],
         )
 
     async def put(self, profile: Profile) -> None:
@@ -37,12 +38,13 @@ class PostgresProfiles:
         await self.session.write(
             """
             INSERT INTO doctor_profiles AS p
-                   (doctor_id, specialty, languages, fee_amount, fee_currency, time_zone, registration_number)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+                   (doctor_id, specialty, languages, fee_amount, fee_currency, time_zone, registration_number,
+                    notice_hours)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT (doctor_id) DO UPDATE
-               SET (specialty, languages, fee_amount, fee_currency, time_zone, registration_number)
+               SET (specialty, languages, fee_amount, fee_currency, time_zone, registration_number, notice_hours)
                  = (excluded.specialty, excluded.languages, excluded.fee_amount, excluded.fee_currency,
-                    excluded.time_zone, excluded.registration_number)
+                    excluded.time_zone, excluded.registration_number, excluded.notice_hours)
             """,
             [
                 profile.doctor,
@@ -52,6 +54,7 @@ class PostgresProfiles:
                 profile.fee.currency,
                 profile.time_zone,
                 profile.registration_number,
+                profile.notice_hours,
             ],
         )
 

@@ -59,6 +59,12 @@ class Session:
         self.changed = True
         return await self.read(statement, parameters)
 
+    async def begin_anew(self) -> None:
+        """Give all locks back, and begin another transaction in the place of this one, which must not have written."""
+        if self.changed:
+            raise RuntimeError("what was written would be lost")
+        await self.read("ROLLBACK AND CHAIN")
+
     async def commit(self) -> None:
         """Keep what was written.
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from healthcare.application.uow import Begin
 from healthcare.domain.consultation.model import Consultation, ConsultationStatus
-from healthcare.domain.kernel import Actor, AppointmentId, ConsultationId, EventKind, Happened, NotFound
-from healthcare.domain.policy import Action, permit, require_relation
+from healthcare.domain.kernel import Actor, AppointmentId, ConsultationId, EventKind, Happened
+from healthcare.domain.policy import Action
+from healthcare.domain.scheduling.diary import Starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,10 @@ class StartConsultation:
     async def __call__(self, *, actor: Actor, appointment: AppointmentId) -> Started:
         """Start; the appointment's lock makes two who start at once one after the other."""
         async with self.begin() as uow:
-            role = await uow.users.role(actor.user)
-            permit(self.action, actor, role, subject=appointment)
-            if (found := await uow.appointments.lock(appointment)) is None:
-                raise NotFound
-            require_relation(self.action, actor, role, doctor=found.doctor.id, subject=appointment)
+            ask = Starting(actor=actor, appointment=appointment)
+            diary = await uow.bookings.lock([ask])
+            diary.sweep(self.happened, request=actor.request)
+            found = diary.find(ask)
             if existing := await uow.consultations.of(appointment):
                 return Started(existing, new=False)
             consultation = Consultation(
@@ -43,7 +43,8 @@ class StartConsultation:
                 status=ConsultationStatus.IN_PROGRESS,
                 started_at=self.happened.clock.now(),
             )
-            await uow.appointments.put(found.fulfil())
+            diary.fulfil(found)
+            await uow.bookings.keep(diary)
             await uow.consultations.add(consultation)
             await uow.outbox.add(self.happened(EventKind.CONSULTATION_STARTED, actor, consultation.id))
         return Started(consultation, new=True)

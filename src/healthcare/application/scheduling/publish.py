@@ -35,7 +35,13 @@ class PublishSlots:
             doctor = Doctor(user.id, user.full_name, profile.specialty)
             publication.check_room(await uow.slots.times(user.id, publication.time))
             slots = [
-                Slot(id=SlotId(self.happened.new_id()), doctor=doctor, time=time, fee=profile.fee)
+                Slot(
+                    id=SlotId(self.happened.new_id()),
+                    doctor=doctor,
+                    time=time,
+                    fee=profile.fee,
+                    notice_hours=profile.notice_hours,
+                )
                 for time in publication.slots()
             ]
             touched |= {Touched.by(slot) for slot in slots}

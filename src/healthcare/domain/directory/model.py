@@ -17,6 +17,8 @@ LANGUAGE = re.compile(
 LONGEST_LANGUAGE = 35
 """Characters; RFC 5646 §4.4.1."""
 LONGEST_REGISTRATION = 64
+MOST_NOTICE = 168
+"""Hours; a week."""
 
 
 def check_specialty(slug: str, path: str = "specialty") -> None:
@@ -35,6 +37,8 @@ class Profile:
     fee: Money
     time_zone: str
     registration_number: str
+    notice_hours: int = 0
+    """How long before an appointment patients are asked to cancel at the latest."""
 
     def __post_init__(self) -> None:
         """Raise Invalid where a value is none."""
@@ -46,3 +50,5 @@ class Profile:
                 raise Invalid.because(("languages", place), "language", "is not a BCP 47 language tag")
         check_zone(self.time_zone, "time_zone")
         check_text(self.registration_number, "registration_number", most=LONGEST_REGISTRATION)
+        if not 0 <= self.notice_hours <= MOST_NOTICE:
+            raise Invalid.because("notice_hours", "range", f"must be 0 to {MOST_NOTICE} hours")

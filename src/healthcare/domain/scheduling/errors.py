@@ -4,7 +4,7 @@ from healthcare.domain.kernel import Conflict, Invalid
 
 
 class SlotTaken(Conflict):
-    """Somebody has already booked this slot."""
+    """Somebody has already booked this slot, or holds it."""
 
     code = "slot-taken"
 
@@ -21,6 +21,18 @@ class PatientBusy(Conflict):
     code = "patient-busy"
 
 
+class HoldExtended(Conflict):
+    """The hold has been extended before, and can be only once."""
+
+    code = "hold-extended"
+
+
+class TooManyHolds(Conflict):
+    """The patient holds as many slots as one can at a time."""
+
+    code = "too-many-holds"
+
+
 class SlotsOverlap(Conflict):
     """The doctor already has a slot in this time."""
 
@@ -28,7 +40,7 @@ class SlotsOverlap(Conflict):
 
 
 class AppointmentNotBooked(Conflict):
-    """The appointment is no longer booked."""
+    """The appointment is not booked, or is so no longer."""
 
     code = "appointment-not-booked"
 
@@ -37,6 +49,36 @@ class AppointmentStarted(Conflict):
     """The time of the appointment has already begun."""
 
     code = "appointment-started"
+
+
+class AppointmentMoved(Conflict):
+    """The appointment has been moved to another slot."""
+
+    code = "appointment-moved"
+
+
+class VersionStale(Conflict):
+    """The appointment has changed since you saw it."""
+
+    code = "version-stale"
+
+
+class CheckInTooEarly(Conflict):
+    """Check-in opens 15 minutes before the appointment."""
+
+    code = "check-in-too-early"
+
+
+class NotMissed(Conflict):
+    """The appointment has not been over for 15 minutes."""
+
+    code = "not-missed"
+
+
+class NothingToUndo(Conflict):
+    """The appointment is neither checked in nor marked as missed."""
+
+    code = "nothing-to-undo"
 
 
 class KeyReused(Invalid):

@@ -1,50 +1,42 @@
-"""Slots, appointments, and the diary in which bookings are decided."""
+"""Slots, appointments and searches."""
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from healthcare.domain.kernel import (
-    Actor,
     AppointmentId,
     Doctor,
-    Event,
-    EventKind,
-    Forbidden,
-    Happened,
     Invalid,
     Money,
     NotFound,
     Paging,
     Patient,
-    Role,
     SlotId,
     UserId,
     check_text,
     in_utc,
 )
-from healthcare.domain.policy import Action, permit
 from healthcare.domain.scheduling.errors import (
     AppointmentNotBooked,
     AppointmentStarted,
-    KeyReused,
-    PatientBusy,
+    CheckInTooEarly,
+    HoldExtended,
+    NothingToUndo,
+    NotMissed,
     SlotInThePast,
     SlotsOverlap,
     SlotTaken,
 )
-from healthcare.domain.zones import check_day, check_zone, first_instant
+from healthcare.domain.zones import check_day, check_zone, day_bounds
 
 SHORTEST_SLOT, LONGEST_SLOT = 5, 240
 """Minutes."""
 LONGEST_PUBLICATION = timedelta(hours=24)
 FURTHEST_AHEAD = timedelta(days=90)
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +61,110 @@ class TimeRange:
 class AppointmentStatus(StrEnum):
     """The life of an appointment; FHIR R4 Appointment.status."""
 
+    PENDING = "pending"
+    """A hold: it ends by itself unless it is booked in time."""
     BOOKED = "booked"
+    CHECKED_IN = "checked-in"
     FULFILLED = "fulfilled"
+    """Care has begun; how far it has come is the consultation's status."""
     CANCELLED = "cancelled"
+    NOSHOW = "noshow"
     ENTERED_IN_ERROR = "entered-in-error"
 
 
 NOT_LIVE: Final = frozenset({AppointmentStatus.CANCELLED, AppointmentStatus.ENTERED_IN_ERROR})
 """An appointment in any other status is live: it claims its slot and its patient's time."""
+
+UNFINISHED: Final = frozenset({AppointmentStatus.PENDING, AppointmentStatus.BOOKED, AppointmentStatus.CHECKED_IN})
+"""The patient may still come."""
+
+TRANSITIONS: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = MappingProxyType(
+    {
+        AppointmentStatus.PENDING: frozenset({AppointmentStatus.BOOKED, AppointmentStatus.CANCELLED}),
+        AppointmentStatus.BOOKED: frozenset(
+            {
+                AppointmentStatus.CHECKED_IN,
+                AppointmentStatus.FULFILLED,
+                AppointmentStatus.CANCELLED,
+                AppointmentStatus.NOSHOW,
+                AppointmentStatus.ENTERED_IN_ERROR,
+            }
+        ),
+        AppointmentStatus.CHECKED_IN: frozenset(
+            {
+                AppointmentStatus.BOOKED,
+                AppointmentStatus.FULFILLED,
+                AppointmentStatus.CANCELLED,
+                AppointmentStatus.ENTERED_IN_ERROR,
+            }
+        ),
+        AppointmentStatus.FULFILLED: frozenset({AppointmentStatus.ENTERED_IN_ERROR}),
+        # Who undoes a no-show says that the patient came; were it booked again, it would be missed again at once.
+        AppointmentStatus.NOSHOW: frozenset({AppointmentStatus.CHECKED_IN, AppointmentStatus.ENTERED_IN_ERROR}),
+        AppointmentStatus.CANCELLED: frozenset({AppointmentStatus.ENTERED_IN_ERROR}),
+        AppointmentStatus.ENTERED_IN_ERROR: frozenset(),
+    }
+)
+"""What each status may become. No command leads to `entered-in-error`: operators correct with it."""
+
+HELD_FOR: Final = timedelta(minutes=5)
+MOST_HOLDS: Final = 3
+"""Live ones of one patient."""
+CHECK_IN_OPENS: Final = timedelta(minutes=15)
+"""Before the start."""
+MISSED_AFTER: Final = timedelta(minutes=15)
+"""After the end."""
+
+
+class ReasonCode(StrEnum):
+    """Why an appointment was cancelled; the FHIR R4 code system appointment-cancellation-reason."""
+
+    PAT = "pat"
+    PAT_CRS = "pat-crs"
+    PAT_CPP = "pat-cpp"
+    PAT_DEC = "pat-dec"
+    PAT_FB = "pat-fb"
+    PAT_LT = "pat-lt"
+    PAT_MT = "pat-mt"
+    PAT_MV = "pat-mv"
+    PAT_PREG = "pat-preg"
+    PAT_SWL = "pat-swl"
+    PAT_UCP = "pat-ucp"
+    PROV = "prov"
+    PROV_PERS = "prov-pers"
+    PROV_DCH = "prov-dch"
+    PROV_EDU = "prov-edu"
+    PROV_HOSP = "prov-hosp"
+    PROV_LABS = "prov-labs"
+    PROV_MRI = "prov-mri"
+    PROV_ONC = "prov-onc"
+    MAINT = "maint"
+    MEDS_INC = "meds-inc"
+    OTHER = "other"
+    OTH_CMS = "oth-cms"
+    OTH_ERR = "oth-err"
+    OTH_FIN = "oth-fin"
+    OTH_IV = "oth-iv"
+    OTH_INT = "oth-int"
+    OTH_MU = "oth-mu"
+    OTH_ROOM = "oth-room"
+    OTH_OERR = "oth-oerr"
+    OTH_SWIE = "oth-swie"
+    OTH_WEATH = "oth-weath"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Why an appointment was given up, and whether its patient did that later than its doctor asks."""
+
+    reason: str
+    """In the words of the one who cancelled."""
+    code: ReasonCode
+    late: bool = False
+
+
+EXPIRED: Final = Cancellation("expired", ReasonCode.OTHER)
+RELEASED: Final = Cancellation("released", ReasonCode.PAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,33 +177,147 @@ class Appointment:
     patient: Patient
     time: TimeRange
     fee: Money
-    """As shown when it was booked."""
+    """As shown when it was booked, or moved to this doctor."""
+    notice_hours: int = 0
+    """How long before the start its doctor wants to know of a cancellation; of the same moment as the fee."""
     status: AppointmentStatus = AppointmentStatus.BOOKED
     version: int = 1
     """Rises by one with every change."""
+    expires_at: datetime | None = None
+    """When a hold ends; None: this is no hold."""
+    extended: bool = False
+    """Whether the hold was extended."""
+    cancellation: Cancellation | None = None
 
-    def cancel(self, *, now: datetime) -> "Appointment":
-        """Give the slot and the time back.
+    @property
+    def live(self) -> bool:
+        """Whether it claims its slot and its patient's time; of a hold see also `at`."""
+        return self.status not in NOT_LIVE
+
+    def at(self, now: datetime) -> "Appointment":
+        """Return it as it is at this instant: a hold that has run out is cancelled, whether or not that is kept."""
+        if self.expires_at is None or self.status is not AppointmentStatus.PENDING or now < self.expires_at:
+            return self
+        return self._become(AppointmentStatus.CANCELLED, cancellation=EXPIRED)
+
+    def extend(self) -> "Appointment":
+        """Hold the slot for 5 minutes more.
 
         Raises:
-            AppointmentNotBooked: it was cancelled before, or care has begun.
+            HoldExtended: that was done before.
+        """
+        if self.extended or self.expires_at is None:
+            raise HoldExtended
+        return replace(self, expires_at=self.expires_at + HELD_FOR, extended=True, version=self.version + 1)
+
+    def confirm(self) -> "Appointment":
+        """Turn the hold into an appointment."""
+        return self._become(AppointmentStatus.BOOKED, expires_at=None)
+
+    def release(self) -> "Appointment":
+        """Give the held slot back."""
+        return self._become(AppointmentStatus.CANCELLED, cancellation=RELEASED)
+
+    def move(self, slot: "Slot", *, now: datetime) -> "Appointment":
+        """Claim another slot in place of this one. Whoever stays with the same doctor keeps their terms.
+
+        Raises:
+            AppointmentNotBooked: it is no longer booked, or the patient has checked in.
             AppointmentStarted: its time has begun.
         """
+        self.require_movable(now=now)
+        terms = self if slot.doctor.id == self.doctor.id else slot
+        return replace(
+            self,
+            slot=slot.id,
+            doctor=slot.doctor,
+            time=slot.time,
+            fee=terms.fee,
+            notice_hours=terms.notice_hours,
+            version=self.version + 1,
+        )
+
+    def require_movable(self, *, now: datetime) -> None:
+        """Raise what `move` raises."""
         if self.status is not AppointmentStatus.BOOKED:
             raise AppointmentNotBooked
         if self.time.start <= now:
             raise AppointmentStarted
-        return replace(self, status=AppointmentStatus.CANCELLED, version=self.version + 1)
+
+    def cancel(self, reason: str, code: ReasonCode | None = None, *, by: UserId, now: datetime) -> "Appointment":
+        """Give the slot and the time back. Without a code it says who cancelled: patient, doctor or somebody else.
+
+        Raises:
+            AppointmentNotBooked: it was cancelled before, or missed, or care has begun.
+            AppointmentStarted: its time has begun.
+        """
+        usual = {self.patient.id: ReasonCode.PAT, self.doctor.id: ReasonCode.PROV}.get(by, ReasonCode.OTHER)
+        late = by == self.patient.id and now > self.time.start - timedelta(hours=self.notice_hours)
+        cancelled = self._become(
+            AppointmentStatus.CANCELLED, cancellation=Cancellation(reason, code or usual, late=late)
+        )
+        if self.time.start <= now:
+            raise AppointmentStarted
+        return cancelled
+
+    def check_in(self, *, now: datetime) -> "Appointment":
+        """Note that the patient is there; a second time changes nothing.
+
+        Raises:
+            AppointmentNotBooked: there is nothing to wait for any more.
+            CheckInTooEarly: it does not start within 15 minutes.
+        """
+        if self.status is AppointmentStatus.CHECKED_IN:
+            return self
+        checked_in = self._become(AppointmentStatus.CHECKED_IN, only_from=AppointmentStatus.BOOKED)
+        if now < self.time.start - CHECK_IN_OPENS:
+            raise CheckInTooEarly
+        return checked_in
+
+    def miss(self, *, now: datetime) -> "Appointment":
+        """Note that nobody came.
+
+        Raises:
+            AppointmentNotBooked: somebody came, or it was cancelled.
+            NotMissed: it ended less than 15 minutes ago.
+        """
+        missed = self._become(AppointmentStatus.NOSHOW)
+        if now < self.time.end + MISSED_AFTER:
+            raise NotMissed
+        return missed
+
+    def undo(self) -> "Appointment":
+        """Take a mistaken check-in back, or note that the patient of a mistaken no-show did come.
+
+        Raises:
+            NothingToUndo: it is in another status.
+        """
+        match self.status:
+            case AppointmentStatus.CHECKED_IN:
+                return self._become(AppointmentStatus.BOOKED)
+            case AppointmentStatus.NOSHOW:
+                return self._become(AppointmentStatus.CHECKED_IN)
+        raise NothingToUndo
 
     def fulfil(self) -> "Appointment":
         """Care begins.
 
         Raises:
-            AppointmentNotBooked: it was cancelled.
+            AppointmentNotBooked: it was cancelled, or missed, or is only held.
         """
-        if self.status is not AppointmentStatus.BOOKED:
+        return self._become(AppointmentStatus.FULFILLED)
+
+    def _become(
+        self,
+        status: AppointmentStatus,
+        *,
+        only_from: AppointmentStatus | None = None,
+        expires_at: datetime | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> "Appointment":
+        if status not in TRANSITIONS[self.status] or only_from not in {None, self.status}:
             raise AppointmentNotBooked
-        return replace(self, status=AppointmentStatus.FULFILLED, version=self.version + 1)
+        return replace(self, status=status, version=self.version + 1, expires_at=expires_at, cancellation=cancellation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +328,15 @@ class Slot:
     doctor: Doctor
     time: TimeRange
     fee: Money
+    notice_hours: int = 0
+    """How long before the start the doctor wants to know of a cancellation."""
     taken: bool = False
     """Whether a live appointment stands on it: always read, never stored."""
     offered: bool = True
     """Not withdrawn, and its doctor is still a doctor."""
 
-    def book(self, patient: Patient, *, id: AppointmentId, now: datetime) -> Appointment:
-        """Claim it for the patient.
+    def require_free(self, *, now: datetime) -> None:
+        """Let somebody claim it.
 
         Raises:
             NotFound: it is no longer offered.
@@ -145,18 +349,34 @@ class Slot:
             raise SlotTaken
         if self.time.start <= now:
             raise SlotInThePast.because("slot_id", "future", "has already started")
-        return Appointment(id=id, slot=self.id, doctor=self.doctor, patient=patient, time=self.time, fee=self.fee)
 
-    def withdraw(self) -> "Slot":
+    def book(self, patient: Patient, *, id: AppointmentId) -> Appointment:
+        """Claim it for the patient, who has been let."""
+        return Appointment(
+            id=id,
+            slot=self.id,
+            doctor=self.doctor,
+            patient=patient,
+            time=self.time,
+            fee=self.fee,
+            notice_hours=self.notice_hours,
+        )
+
+    def hold(self, patient: Patient, *, id: AppointmentId, now: datetime) -> Appointment:
+        """Claim it for 5 minutes."""
+        claim = self.book(patient, id=id)
+        return replace(claim, status=AppointmentStatus.PENDING, expires_at=now + HELD_FOR)
+
+    def withdraw(self, *, even_taken: bool = False) -> "Slot":
         """Take it back; nobody can find or book it any more.
 
         Raises:
             NotFound: it was withdrawn before.
-            SlotTaken: a patient has it.
+            SlotTaken: a patient has it, and that was not to be overlooked.
         """
         if not self.offered:
             raise NotFound
-        if self.taken:
+        if self.taken and not even_taken:
             raise SlotTaken
         return replace(self, offered=False)
 
@@ -236,9 +456,8 @@ class Search:
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """The day's first instant, and the next day's: mostly 23 to 25 hours apart, none where the day was skipped."""
-        zone = ZoneInfo(self.zone)
-        return first_instant(self.day, zone), first_instant(self.day + timedelta(days=1), zone)
+        """The day's first instant, and the next day's."""
+        return day_bounds(self.day, self.zone)
 
     @property
     def touched(self) -> tuple[Touched, ...]:
@@ -247,102 +466,3 @@ class Search:
         last = max(start, end - timedelta(microseconds=1))
         days = range(start.date().toordinal(), last.date().toordinal() + 1)
         return (Touched(self.specialty), *(Touched(self.specialty, date.fromordinal(day)) for day in days))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """A patient asks for a slot; the same key again asks for the same answer again."""
-
-    actor: Actor
-    slot: SlotId
-    key: str
-
-    def __post_init__(self) -> None:
-        """Raise Invalid unless the key is 1 to 255 visible ASCII characters."""
-        if not KEY.fullmatch(self.key):
-            raise Invalid.because("Idempotency-Key", "key", "must be 1 to 255 visible ASCII characters")
-
-    @property
-    def fingerprint(self) -> bytes:
-        """What is equal for commands that ask for the same."""
-        return sha256(self.slot.bytes).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a key was used for, and what it was answered."""
-
-    fingerprint: bytes
-    appointment: Appointment
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """A decision of the diary that must be kept: the appointment, the key's record and the event, or none of them."""
-
-    booking: Booking
-    appointment: Appointment
-    event: Event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diary:
-    """What must be known to decide a list of bookings, and what has been decided so far.
-
-    It sees its own decisions: of two bookings of one list that want one slot, the first wins.
-    """
-
-    roles: dict[UserId, Role]
-    """Of those who ask."""
-    patients: dict[UserId, Patient]
-    slots: dict[SlotId, Slot]
-    busy: dict[UserId, list[TimeRange]]
-    """When those who ask have live appointments."""
-    receipts: dict[tuple[UserId, str], Receipt]
-    """By caller and key."""
-    booked: list[Booked] = field(default_factory=list)
-    replayed: list[Booking] = field(default_factory=list)
-    """What was answered from a receipt that had been kept before this list."""
-    refused: list[Event] = field(default_factory=list)
-    """The refusals that must be recorded."""
-
-    def book(self, ask: Booking, *, id: AppointmentId, happened: Happened) -> Appointment:
-        """Decide one booking, in order of arrival.
-
-        Raises:
-            Forbidden: the caller is no patient.
-            KeyReused: the key was used for another slot.
-            NotFound: there is no such slot on offer.
-            SlotTaken, SlotInThePast: see `Slot.book`.
-            PatientBusy: they have another appointment at this time.
-        """
-        patient = self._admit(ask, happened)
-        if receipt := self.receipts.get((patient.id, ask.key)):
-            return self._answer(ask, receipt)
-        if (slot := self.slots.get(ask.slot)) is None:
-            raise NotFound
-        appointment = slot.book(patient, id=id, now=happened.clock.now())
-        if any(appointment.time.overlaps(time) for time in self.busy[patient.id]):
-            raise PatientBusy
-        self.slots[slot.id] = replace(slot, taken=True)
-        self.busy[patient.id].append(appointment.time)
-        self.receipts[patient.id, ask.key] = Receipt(ask.fingerprint, appointment)
-        event = happened(EventKind.APPOINTMENT_BOOKED, ask.actor, appointment.id)
-        self.booked.append(Booked(ask, appointment, event))
-        return appointment
-
-    def _admit(self, ask: Booking, happened: Happened) -> Patient:
-        user = ask.actor.known
-        try:
-            permit(Action.BOOK_APPOINTMENT, ask.actor, self.roles.get(user), subject=ask.slot)
-        except Forbidden:
-            self.refused.append(happened(EventKind.ACCESS_REFUSED, ask.actor, ask.slot))
-            raise
-        return self.patients[user]
-
-    def _answer(self, ask: Booking, receipt: Receipt) -> Appointment:
-        if receipt.fingerprint != ask.fingerprint:
-            raise KeyReused.because("Idempotency-Key", "reused", "was used for another slot")
-        if all(one.appointment is not receipt.appointment for one in self.booked):
-            self.replayed.append(ask)
-        return receipt.appointment

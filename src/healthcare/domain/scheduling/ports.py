@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from healthcare.domain.kernel import AppointmentId, Page, Paging, SlotId, UserId
-from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Search, Slot, TimeRange, Touched
+from healthcare.domain.scheduling.diary import Ask, Diary
+from healthcare.domain.scheduling.model import Appointment, Search, Slot, TimeRange, Touched
 
 
 class Slots(Protocol):
@@ -28,12 +29,8 @@ class Slots(Protocol):
         """Offer the doctor's slots that have not started under another specialty."""
         ...
 
-    async def lock(self, slot: SlotId) -> Slot | None:
-        """Return the slot as nobody else can change it until the unit of work ends."""
-        ...
-
-    async def withdraw(self, slot: SlotId) -> None:
-        """Keep that the slot is no longer offered."""
+    async def on(self, doctor: UserId, start: datetime, end: datetime) -> Sequence[SlotId]:
+        """Return which of the doctor's slots start in this time, withdrawn ones too."""
         ...
 
     async def of(self, doctor: UserId, paging: Paging) -> Page[Slot]:
@@ -44,16 +41,23 @@ class Slots(Protocol):
         """Return the slots that can be booked, have not started and are searched for, by start."""
         ...
 
+    async def alternatives(self, slot: SlotId, most: int, *, now: datetime) -> Sequence[Slot]:
+        """Return the next slots of the same doctor that can be booked, by start."""
+        ...
+
 
 class Bookings(Protocol):
-    """The path from a wish to an appointment: lock, look, keep."""
+    """The path from a wish to what comes of it: lock, look, keep."""
 
-    async def lock(self, asked: Sequence[Booking]) -> Diary:
-        """Lock the slots, then queue the patients; only then look, and return what was seen."""
+    async def lock(self, asked: Sequence[Ask]) -> Diary:
+        """Lock the slots, then queue the patients, then lock what may change; only then look, and return what was seen.
+
+        Whatever is asked of an appointment locks its slot and its patient too.
+        """
         ...
 
     async def keep(self, diary: Diary) -> None:
-        """Keep what the diary decided: appointments, receipts and events.
+        """Keep what the diary decided: appointments, slots, receipts and events.
 
         Raises:
             SlotTaken: a slot has a live appointment that the look did not see.
@@ -67,22 +71,18 @@ class Bookings(Protocol):
 
 
 class Appointments(Protocol):
-    """The claims on slots."""
+    """The claims on slots, as they can be read. Holds that have run out are shown as cancelled."""
 
     async def get(self, appointment: AppointmentId) -> Appointment | None:
         """Return the appointment."""
         ...
 
-    async def lock(self, appointment: AppointmentId) -> Appointment | None:
-        """Return the appointment as nobody else can change it or claim its slot until the unit of work ends."""
-        ...
-
-    async def put(self, appointment: Appointment, *, reason: str | None = None) -> None:
-        """Keep a change, and the reason of the one who cancelled."""
-        ...
-
     async def of(self, user: UserId, paging: Paging, *, as_doctor: bool) -> Page[Appointment]:
         """Return those in which the user is the patient, or also those in which they are the doctor, by start."""
+        ...
+
+    async def overdue(self, most: int, *, before: datetime) -> Sequence[AppointmentId]:
+        """Return those that ended before this instant and are still booked; the oldest, and at most so many."""
         ...
 
 

@@ -23,7 +23,8 @@ from healthcare.entrypoints.api.operations import OperationsController
 from healthcare.entrypoints.api.problems import answer
 from healthcare.entrypoints.api.refusals import MOST_BYTES
 from healthcare.entrypoints.api.request import ApiRequest, read
-from healthcare.entrypoints.api.scheduling import AppointmentController, SlotController
+from healthcare.entrypoints.api.scheduling import SlotController
+from healthcare.entrypoints.api.scheduling_appointments import AppointmentController
 from healthcare.entrypoints.api.shape import shape_routes
 from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
 

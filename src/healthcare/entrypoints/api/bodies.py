@@ -1,12 +1,13 @@
 """The shapes that several routes share."""
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Generic, Self, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from healthcare.domain.kernel import LONGEST_TEXT, Doctor, Money, Patient
+from healthcare.domain.scheduling.model import Slot
 
 T = TypeVar("T")
 
@@ -58,3 +59,24 @@ class MoneyBody(Struct, frozen=True):
     def of(cls, money: Money) -> Self:
         """Write the amount down."""
         return cls(money.amount, money.currency)
+
+
+class SlotBody(Struct, frozen=True):
+    """A bookable range of one doctor, and what it costs."""
+
+    id: UUID
+    doctor: DoctorBody
+    start: Instant
+    end: Instant
+    fee: MoneyBody
+
+    @classmethod
+    def of(cls, slot: Slot, zone: tzinfo = UTC) -> Self:
+        """Write the slot down, with the zone's offset from UTC."""
+        return cls(
+            slot.id,
+            DoctorBody.of(slot.doctor),
+            slot.time.start.astimezone(zone),
+            slot.time.end.astimezone(zone),
+            MoneyBody.of(slot.fee),
+        )

@@ -13,6 +13,7 @@ from healthcare.domain.directory.model import (
     LONGEST_REGISTRATION,
     LONGEST_SPECIALTY,
     MOST_LANGUAGES,
+    MOST_NOTICE,
     SPECIALTY,
     Profile,
 )
@@ -44,6 +45,7 @@ class ProfileRequest(Struct, frozen=True, forbid_unknown_fields=True):
     fee: MoneyRequest
     time_zone: Zone
     registration_number: Annotated[str, Meta(min_length=1, max_length=LONGEST_REGISTRATION)]
+    notice_hours: Annotated[int, Meta(ge=0, le=MOST_NOTICE)] = 0
 
     def by(self, actor: Actor) -> Profile:
         """Return the profile that the caller describes."""
@@ -54,6 +56,7 @@ class ProfileRequest(Struct, frozen=True, forbid_unknown_fields=True):
             fee=Money(self.fee.amount, self.fee.currency),
             time_zone=self.time_zone,
             registration_number=self.registration_number,
+            notice_hours=self.notice_hours,
         )
 
 
@@ -65,6 +68,8 @@ class ProfileBody(Struct, frozen=True):
     fee: MoneyBody
     time_zone: str
     registration_number: str
+    notice_hours: int
+    """How long before an appointment patients are asked to cancel at the latest."""
 
     @classmethod
     def of(cls, profile: Profile) -> Self:
@@ -75,6 +80,7 @@ class ProfileBody(Struct, frozen=True):
             MoneyBody.of(profile.fee),
             profile.time_zone,
             profile.registration_number,
+            profile.notice_hours,
         )
 
 

@@ -22,8 +22,14 @@ from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.kernel import Forbidden, Invalid, Role, Unauthenticated
 from healthcare.domain.policy import POLICY
 from healthcare.entrypoints.api.problems import PROBLEM_JSON, Problem, code_of, status_of, summary_of
-from healthcare.entrypoints.api.refusals import Internal, TooLarge, Unreadable, UnsupportedMediaType
-from healthcare.entrypoints.api.request import KEY_HEADER
+from healthcare.entrypoints.api.refusals import (
+    Internal,
+    PreconditionRequired,
+    TooLarge,
+    Unreadable,
+    UnsupportedMediaType,
+)
+from healthcare.entrypoints.api.request import IF_MATCH, KEY_HEADER
 from healthcare.entrypoints.api.shape import SHAPE, Shape
 
 REF: Final = "#/components/schemas/{name}"
@@ -34,6 +40,14 @@ KEY: Final = {
     "required": True,
     "description": "The same key again, within 24 hours, gets the same answer again; other requests need other keys.",
     "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+}
+
+VERSION: Final = {
+    "name": IF_MATCH,
+    "in": "header",
+    "required": True,
+    "description": "The ETag of the version that is to be changed, or `*` for whichever there is.",
+    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,9}")$'},
 }
 
 Json = dict[str, Any]
@@ -121,6 +135,7 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Schemas) ->
             *(_path_parameter(name) for name in route.path_parameters),
             *schemas.parameters(shape.query),
             *([KEY] if shape.keyed else []),
+            *([VERSION] if shape.conditional else []),
         ],
         "responses": {
             **{str(status): _answer(handler, spec, schemas) for status, spec in _answers(handler).items()},
@@ -175,6 +190,8 @@ def _usual_problems(shape: Shape) -> list[type[Exception]]:
     kinds: list[type[Exception]] = [Unreadable, Invalid, Internal]
     if shape.body:
         kinds += [TooLarge, UnsupportedMediaType]
+    if shape.conditional:
+        kinds += [PreconditionRequired]
     if shape.action:
         kinds += [Unavailable, Busy]
         if shape.keyed:

@@ -12,9 +12,10 @@ from litestar.exceptions import (
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.utils import normalize_path
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from prometheus_client import Counter
 
+from healthcare.application.scheduling.decide import TakenForNow
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.kernel import (
@@ -27,11 +28,14 @@ from healthcare.domain.kernel import (
     Refusal,
     Unauthenticated,
 )
+from healthcare.domain.scheduling.errors import VersionStale
+from healthcare.entrypoints.api.bodies import SlotBody
 from healthcare.entrypoints.api.faults import pointer
 from healthcare.entrypoints.api.refusals import (
     Internal,
     MethodNotAllowed,
     ParameterFault,
+    PreconditionRequired,
     TooLarge,
     Unreadable,
     UnsupportedMediaType,
@@ -44,10 +48,12 @@ STATUS: Final[dict[type[Exception], int]] = {
     Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
+    VersionStale: 412,
     Conflict: 409,
     TooLarge: 413,
     UnsupportedMediaType: 415,
     Invalid: 422,
+    PreconditionRequired: 428,
     Overloaded: 429,
     Internal: 500,
     Unavailable: 503,
@@ -86,6 +92,8 @@ class Problem(Struct, frozen=True):
     code: str
     request_id: str
     errors: list[ProblemError]
+    alternatives: list[SlotBody] | UnsetType = UNSET
+    """With `slot-taken`: the doctor's next free slots, if any."""
 
 
 def answer(request: ApiRequest[Any], error: Exception) -> Response[Problem]:
@@ -104,6 +112,7 @@ def answer(request: ApiRequest[Any], error: Exception) -> Response[Problem]:
             code=code,
             request_id=request.user.request,
             errors=[_error(request, fault) for fault in getattr(cause, "faults", ())],
+            alternatives=[SlotBody.of(one) for one in cause.alternatives] if isinstance(cause, TakenForNow) else UNSET,
         ),
         status_code=status,
         media_type=PROBLEM_JSON,

@@ -37,6 +37,12 @@ class UnsupportedMediaType(Refusal):
     code = "unsupported-media-type"
 
 
+class PreconditionRequired(Refusal):
+    """Say in If-Match which version you have seen: the ETag that came with it."""
+
+    code = "precondition-required"
+
+
 class Internal(Exception):
     """Something is wrong on our side; it has been noted."""
 

@@ -15,13 +15,22 @@ from msgspec.structs import fields
 
 from healthcare.application.deadline import remaining
 from healthcare.domain.kernel import Actor, Fault, Invalid
-from healthcare.domain.scheduling.model import KEY
+from healthcare.domain.scheduling.diary import KEY
 from healthcare.entrypoints.api.faults import fault_of
-from healthcare.entrypoints.api.refusals import ParameterFault, Unreadable, UnsupportedMediaType
+from healthcare.entrypoints.api.refusals import (
+    ParameterFault,
+    PreconditionRequired,
+    Unreadable,
+    UnsupportedMediaType,
+)
 from healthcare.entrypoints.api.shape import SHAPE, Shape
 
 SECONDS_FOR_BODY: Final = 3.0
 KEY_HEADER: Final = "Idempotency-Key"
+IF_MATCH: Final = "If-Match"
+TAGS: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]*"([ \t]*,[ \t]*(W/)?"[\x21\x23-\x7e]*")*')
+VERSION: Final = re.compile(r'(?:^|,[ \t]*)"([0-9]{1,9})"')
+"""Tags that are weak match nothing here, nor do those that we have not made."""
 JSON: Final = re.compile(r"application/json *(; *charset=(utf-8|\"utf-8\") *)?", re.IGNORECASE)
 NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 MOST_PARAMETERS: Final = 32
@@ -53,6 +62,23 @@ class ApiRequest(Request[Actor, Any, State], Generic[Q]):
             raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "key", "must be 1 to 255 visible ASCII characters")])
         return keys[0]
 
+    @property
+    def versions(self) -> frozenset[int] | None:
+        """The versions that the caller may have seen, by If-Match (RFC 9110 §13.1.1); None: whichever there is.
+
+        Raises:
+            PreconditionRequired: there is none.
+            Unreadable: there is something else.
+        """
+        given = ",".join(self.headers.getall(IF_MATCH, [])).strip()
+        if not given:
+            raise PreconditionRequired
+        if given == "*":
+            return None
+        if not TAGS.fullmatch(given):
+            raise Unreadable(faults=[ParameterFault((IF_MATCH,), "entity-tag", 'must be like "3", or *')])
+        return frozenset(int(version) for version in VERSION.findall(given))
+
     async def json(self) -> Struct:
         """Return the body, which `read` has read; Litestar's own reading takes "5" for 5."""
         return self.given
@@ -62,12 +88,14 @@ async def read(request: ApiRequest[Any]) -> None:
     """Read everything that the route takes: what makes a request unreadable is told before what is wrong in it.
 
     Raises:
-        TooLarge, UnsupportedMediaType, Unreadable, Invalid: in this order.
+        TooLarge, UnsupportedMediaType, Unreadable, PreconditionRequired, Invalid: in this order.
     """
     shape = request.shape
     body = await _body(request) if shape.body else b""
     if shape.keyed:
         _ = request.key
+    if shape.conditional:
+        _ = request.versions
     parameters = _parameters(request)
     if shape.body:
         request.given = decode(body, shape.body)

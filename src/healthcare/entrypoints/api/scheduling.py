@@ -1,6 +1,6 @@
-"""/booking: free time, and who has claimed it."""
+"""/booking: free time, and who keeps it for a while."""
 
-from datetime import UTC, date, tzinfo
+from datetime import date
 from typing import Annotated, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,41 +10,45 @@ from litestar import Controller, Response, delete, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, convert, field
 
-from healthcare.application.scheduling.book import BookAppointment
-from healthcare.application.scheduling.cancel import CancelAppointment
-from healthcare.application.scheduling.list_appointments import ListAppointments
+from healthcare.application.scheduling.cancel_day import CancelDay, DayItem
+from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_slots import ListSlots
 from healthcare.application.scheduling.publish import PublishSlots
-from healthcare.application.scheduling.read_appointment import ReadAppointment
+from healthcare.application.scheduling.release import ReleaseHold
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.domain import kernel
 from healthcare.domain.directory.errors import ProfileMissing
-from healthcare.domain.kernel import AppointmentId, NotFound, SlotId
+from healthcare.domain.kernel import NotFound, SlotId
 from healthcare.domain.scheduling.errors import (
-    AppointmentNotBooked,
-    AppointmentStarted,
-    KeyReused,
+    HoldExtended,
     PatientBusy,
     SlotInThePast,
     SlotsOverlap,
     SlotTaken,
+    TooManyHolds,
 )
 from healthcare.domain.scheduling.model import (
     LONGEST_SLOT,
     SHORTEST_SLOT,
     Appointment,
-    AppointmentStatus,
-    Booking,
     Publication,
     Search,
     Slot,
     TimeRange,
 )
-from healthcare.entrypoints.api.bodies import DoctorBody, Instant, Items, MoneyBody, PatientBody, Text, Zone
-from healthcare.entrypoints.api.headers import revalidated
+from healthcare.entrypoints.api.bodies import (
+    DoctorBody,
+    Instant,
+    Items,
+    MoneyBody,
+    SlotBody,
+    Text,
+    Zone,
+)
+from healthcare.entrypoints.api.headers import TAG, revalidated, version_tag
 from healthcare.entrypoints.api.paging import Page, PageRequest
 from healthcare.entrypoints.api.request import ApiRequest
 from healthcare.entrypoints.api.shape import NoQuery
@@ -77,37 +81,11 @@ class SearchRequest(PageRequest, frozen=True, forbid_unknown_fields=True, kw_onl
         return Search(self.specialty, self.day, self.tz, self.paging)
 
 
-class BookRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which slot is wanted."""
+class CancelDayRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The day on which a doctor cannot come, by the calendar of their own zone, and why."""
 
-    slot_id: UUID
-
-
-class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why an appointment is given up."""
-
+    day: date = field(name="date")
     reason: Text
-
-
-class SlotBody(Struct, frozen=True):
-    """A bookable range of one doctor, and what it costs."""
-
-    id: UUID
-    doctor: DoctorBody
-    start: Instant
-    end: Instant
-    fee: MoneyBody
-
-    @classmethod
-    def of(cls, slot: Slot, zone: tzinfo = UTC) -> Self:
-        """Write the slot down, with the zone's offset from UTC."""
-        return cls(
-            slot.id,
-            DoctorBody.of(slot.doctor),
-            slot.time.start.astimezone(zone),
-            slot.time.end.astimezone(zone),
-            MoneyBody.of(slot.fee),
-        )
 
 
 class OwnSlotBody(Struct, frozen=True):
@@ -133,33 +111,30 @@ class OwnSlotBody(Struct, frozen=True):
         )
 
 
-class AppointmentBody(Struct, frozen=True):
-    """A patient's claim on a slot."""
+class HoldBody(Struct, frozen=True):
+    """A slot that is kept for a patient, and until when."""
 
     id: UUID
-    slot_id: UUID
-    doctor: DoctorBody
-    patient: PatientBody
-    start: Instant
-    end: Instant
-    fee: MoneyBody
-    status: AppointmentStatus
-    version: int
+    slot: SlotBody
+    expires_at: Instant
 
     @classmethod
-    def of(cls, appointment: Appointment) -> Self:
-        """Write the appointment down."""
-        return cls(
-            appointment.id,
-            appointment.slot,
-            DoctorBody.of(appointment.doctor),
-            PatientBody.of(appointment.patient),
-            appointment.time.start,
-            appointment.time.end,
-            MoneyBody.of(appointment.fee),
-            appointment.status,
-            appointment.version,
-        )
+    def of(cls, hold: Appointment) -> Self:
+        """Write the hold down."""
+        slot = SlotBody(hold.slot, DoctorBody.of(hold.doctor), hold.time.start, hold.time.end, MoneyBody.of(hold.fee))
+        return cls(hold.id, slot, hold.expires_at or hold.time.start)
+
+
+class DayItemBody(Struct, frozen=True):
+    """An appointment of a day that was cancelled: `cancelled`, or why it was not."""
+
+    appointment_id: UUID
+    outcome: Literal["cancelled", "appointment-moved", "appointment-not-booked", "appointment-started"]
+
+    @classmethod
+    def of(cls, item: DayItem) -> Self:
+        """Write the outcome down."""
+        return convert({"appointment_id": item.appointment.id, "outcome": item.outcome}, cls)
 
 
 def render(search: Search, page: kernel.Page[Slot]) -> bytes:
@@ -194,6 +169,14 @@ class SlotController(Controller):
         """Withdraw a slot of your own while it is free."""
         await take_slot_back(actor=request.user, slot=SlotId(id))
 
+    @post("/doctor/day/cancel", status_code=200, summary="Cancel a day", refuses=(ProfileMissing,))
+    async def cancel_day(
+        self, request: ApiRequest[NoQuery], data: JSONBody[CancelDayRequest], cancel_day: Use[CancelDay]
+    ) -> Items[DayItemBody]:
+        """Take all slots of a day back, then cancel its appointments one by one; a repeat finishes what a cut left."""
+        items = await cancel_day(actor=request.user, day=data.day, reason=data.reason)
+        return Items([DayItemBody.of(item) for item in items])
+
     @get(
         "/slots/search",
         summary="Find free slots",
@@ -210,56 +193,22 @@ class SlotController(Controller):
         body = await search_slots.written(actor=request.user, search=request.query.search, render=render)
         return revalidated(request, body)
 
-
-class AppointmentController(Controller):
-    """Claims on free time."""
-
-    path = "/booking"
-    tags = ("scheduling",)
-
     @post(
-        "/slots/book",
-        summary="Book a slot",
-        keyed=True,
-        refuses=(NotFound, SlotTaken, PatientBusy, SlotInThePast, KeyReused),
-        response_headers=[ResponseHeader("Location", documentation_only=True, description="Of the appointment.")],
+        "/slots/{id:uuid}/hold",
+        summary="Hold a slot",
+        responses={200: ResponseSpec(HoldBody, description="You held it already, and now hold it 5 minutes longer.")},
+        refuses=(NotFound, SlotTaken, PatientBusy, SlotInThePast, HoldExtended, TooManyHolds),
+        response_headers=[TAG],
     )
-    async def book(
-        self, request: ApiRequest[NoQuery], data: JSONBody[BookRequest], book_appointment: Use[BookAppointment]
-    ) -> Response[AppointmentBody]:
-        """Book a free slot; the same key again gets the same answer again."""
-        booking = Booking(actor=request.user, slot=SlotId(data.slot_id), key=request.key)
-        body = AppointmentBody.of(await book_appointment(booking))
-        return Response(body, headers={"Location": f"/booking/appointments/{body.id}"})
+    async def hold(
+        self, request: ApiRequest[NoQuery], id: FromPath[UUID], hold_slot: Use[HoldSlot]
+    ) -> Response[HoldBody]:
+        """Have a free slot kept for you for 5 minutes; to book it turns the hold into the appointment."""
+        hold = await hold_slot(actor=request.user, slot=SlotId(id))
+        headers = {"ETag": version_tag(hold.version)}
+        return Response(HoldBody.of(hold), status_code=200 if hold.extended else 201, headers=headers)
 
-    @get("/appointments", summary="List your appointments")
-    async def list_appointments(
-        self, request: ApiRequest[PageRequest], list_appointments: Use[ListAppointments]
-    ) -> Page[AppointmentBody]:
-        """Return the appointments in which you are the patient or the doctor, by start."""
-        page = await list_appointments(actor=request.user, paging=request.query.paging)
-        return Page.of(page, AppointmentBody.of)
-
-    @get("/appointments/{id:uuid}", summary="See an appointment", refuses=(NotFound,))
-    async def read_appointment(
-        self, request: ApiRequest[NoQuery], id: FromPath[UUID], read_appointment: Use[ReadAppointment]
-    ) -> AppointmentBody:
-        """Return one of your own appointments."""
-        return AppointmentBody.of(await read_appointment(actor=request.user, appointment=AppointmentId(id)))
-
-    @post(
-        "/appointments/{id:uuid}/cancel",
-        status_code=200,
-        summary="Cancel an appointment",
-        refuses=(NotFound, AppointmentNotBooked, AppointmentStarted),
-    )
-    async def cancel(
-        self,
-        request: ApiRequest[NoQuery],
-        id: FromPath[UUID],
-        data: JSONBody[CancelRequest],
-        cancel_appointment: Use[CancelAppointment],
-    ) -> AppointmentBody:
-        """Give an appointment up before it starts; the slot is free again."""
-        cancelled = await cancel_appointment(actor=request.user, appointment=AppointmentId(id), reason=data.reason)
-        return AppointmentBody.of(cancelled)
+    @delete("/slots/{id:uuid}/hold", summary="Give a hold up", refuses=(NotFound,))
+    async def release(self, request: ApiRequest[NoQuery], id: FromPath[UUID], release_hold: Use[ReleaseHold]) -> None:
+        """Let others have the slot that you hold."""
+        await release_hold(actor=request.user, slot=SlotId(id))

@@ -32,6 +32,8 @@ class Shape:
     body: type[Struct] | None
     keyed: bool
     """Whether it takes an idempotency key."""
+    conditional: bool
+    """Whether it must be told which version the caller has seen."""
 
     @classmethod
     def of(cls, handler: HTTPRouteHandler) -> Self:
@@ -47,6 +49,7 @@ class Shape:
             query=_query_of(parameters["request"].raw) if "request" in parameters else NoQuery,
             body=parameters["data"].annotation if "data" in parameters else None,
             keyed=bool(handler.opt.get("keyed")),
+            conditional=bool(handler.opt.get("conditional")),
         )
 
     @property

@@ -12,7 +12,8 @@ from healthcare.entrypoints.worker.patience import Complaints, occurs
 
 WORKER: Final = Actor(None, request="worker", system=True)
 LOOK_EVERY: Final = 1.0
-FORGET_EVERY: Final = 3600.0
+FORGET_KEYS_EVERY: Final = 3600.0
+MARK_NO_SHOWS_EVERY: Final = 10.0
 TRY_AGAIN_AFTER: Final = 60.0
 LISTEN_AGAIN_AFTER: Final = (0.1, 2.0)
 """Seconds; of the last, the first pause and the longest."""
@@ -40,19 +41,19 @@ async def drain(record_events: Chore, due: asyncio.Event, stop: asyncio.Event) -
         await occurs(due, within=LOOK_EVERY)
 
 
-async def forget(forget_keys: Chore, stop: asyncio.Event) -> None:
-    """Delete old idempotency keys, now and each hour."""
-    complaints = Complaints("keys")
+async def repeat(chore: Chore, about: str, stop: asyncio.Event, *, every: float) -> None:
+    """Do all there is to do, now and again after so many seconds."""
+    complaints = Complaints(about)
     pause = 0.0
     while not await occurs(stop, within=pause):
         try:
-            while await forget_keys(actor=WORKER) and not stop.is_set():
+            while await chore(actor=WORKER) and not stop.is_set():
                 pass
             complaints.succeeded()
-            pause = FORGET_EVERY
-        except Exception as reason:  # noqa: BLE001 - the keys do no harm until the next time
+            pause = every
+        except Exception as reason:  # noqa: BLE001 - what is left over can wait until the next time
             complaints.failed(reason)
-            pause = TRY_AGAIN_AFTER
+            pause = min(every, TRY_AGAIN_AFTER)
 
 
 async def listen(broker: BellBroker, due: asyncio.Event, stop: asyncio.Event) -> None:

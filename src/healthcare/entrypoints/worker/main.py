@@ -11,7 +11,7 @@ from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints.container import Container, opened
 from healthcare.entrypoints.logging import configure
 from healthcare.entrypoints.settings import Settings
-from healthcare.entrypoints.worker.duties import drain, forget, listen
+from healthcare.entrypoints.worker.duties import FORGET_KEYS_EVERY, MARK_NO_SHOWS_EVERY, drain, listen, repeat
 
 STOP_WITHIN: Final = 5.0
 """Seconds for what is being done when the worker is told to stop: more than a transaction may last."""
@@ -42,7 +42,8 @@ async def work(container: Container, stop: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as duties:
                 duties.create_task(drain(use_cases.record_events, due, stop))
-                duties.create_task(forget(use_cases.forget_keys, stop))
+                duties.create_task(repeat(use_cases.forget_keys, "keys", stop, every=FORGET_KEYS_EVERY))
+                duties.create_task(repeat(use_cases.mark_no_shows, "no-shows", stop, every=MARK_NO_SHOWS_EVERY))
                 duties.create_task(listen(container.broker(), due, stop))
                 await stop.wait()
                 due.set()

@@ -13,7 +13,7 @@ from healthcare.application.audit.record import RecordEvents, entry_of
 from healthcare.application.uow import MOST_TRIES, OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.audit.model import Entry, Question
 from healthcare.domain.kernel import Event, EventId, EventKind, NotFound, Outcome, Page, Paging, Role
-from tests.builders import MINUTE, NOW, SYSTEM, an_actor, an_event
+from tests.builders import MINUTE, NOW, SYSTEM, FakeClock, an_actor, an_event
 from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ class Poisoned:
     """A memory database in which some events cannot be recorded."""
 
     def __init__(self, *, poison: set[EventId] | None = None, reason: Exception | None = None) -> None:
-        self.database = MemoryDatabase()
+        self.database = MemoryDatabase(FakeClock())
         self.poison = poison or set()
         self.reason = reason or ValueError("what is this?")
         self.begun = 0

@@ -12,8 +12,9 @@ from healthcare.application.scheduling.book import BookAppointments
 from healthcare.application.scheduling.forget_keys import KEPT
 from healthcare.application.uow import OutcomeUnknown, UnitOfWork
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, Refusal, Role, SlotId, Unauthenticated
+from healthcare.domain.scheduling.diary import Booking
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, Booking, Touched
+from healthcare.domain.scheduling.model import Appointment, Touched
 from tests.builders import HOUR, MINUTE, NOBODY, NOW, SYSTEM, TOMORROW, a_booking, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

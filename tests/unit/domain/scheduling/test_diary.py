@@ -20,8 +20,9 @@ from healthcare.domain.kernel import (
     SlotId,
     Unauthenticated,
 )
+from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, Booking, Diary, Receipt
+from healthcare.domain.scheduling.model import Appointment
 from tests.builders import (
     HOUR,
     MINUTE,

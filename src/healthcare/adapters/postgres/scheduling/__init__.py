@@ -1,0 +1,1 @@
+"""Slots, appointments and what is asked of them, in PostgreSQL."""

@@ -1,0 +1,329 @@
+"""The path from a wish to what comes of it, in PostgreSQL: lock, look, keep, however many wish."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Json
+
+from healthcare.adapters.postgres.scheduling.rows import (
+    APPOINTMENT_COLUMNS,
+    APPOINTMENT_TABLES,
+    LIVE,
+    SLOT_COLUMNS,
+    SLOT_TABLES,
+    AppointmentRow,
+    SlotRow,
+)
+from healthcare.adapters.postgres.session import Session
+from healthcare.domain.kernel import AppointmentId, Event, Patient, Role, SlotId, UserId
+from healthcare.domain.policy import Action
+from healthcare.domain.scheduling.diary import Ask, Diary, Receipt
+from healthcare.domain.scheduling.model import Appointment
+
+FIND: Final = "SELECT id, slot_id, patient_id FROM appointments WHERE id = ANY(%(appointments)s::uuid[])"
+
+LOCK: Final = """
+    WITH locked AS MATERIALIZED (
+             SELECT id FROM slots WHERE id = ANY(%(slots)s::uuid[]) ORDER BY id FOR UPDATE),
+         queue AS MATERIALIZED (
+             SELECT DISTINCT hashtextextended('patient:' || patient, 0) AS key
+               FROM unnest(%(patients)s::uuid[]) AS patient
+              ORDER BY key),
+         queued AS MATERIALIZED (
+             SELECT count(pg_advisory_xact_lock(key)) AS number FROM queue WHERE (SELECT count(*) FROM locked) >= 0),
+         changing AS MATERIALIZED (
+             SELECT id FROM appointments WHERE id = ANY(%(appointments)s::uuid[])
+              UNION
+             SELECT id FROM appointments WHERE slot_id = ANY(%(slots)s::uuid[]) AND status = 'pending'
+              UNION
+             SELECT id FROM appointments WHERE patient_id = ANY(%(patients)s::uuid[]) AND status = 'pending')
+    SELECT id FROM appointments
+     WHERE (SELECT number FROM queued) >= 0 AND id IN (SELECT id FROM changing)
+     ORDER BY id FOR UPDATE
+"""
+"""First the slots, then the patients, then the appointments that may change, each in order: whoever follows the same
+order cannot deadlock. Which holds have run out nobody can know before looking, so all of them are locked; one that was
+made while we waited is too young to have run out."""
+
+LOOK: Final = f"""
+    SELECT json_build_object(
+        'now', clock_timestamp(),
+        'users', (
+            SELECT json_agg(u) FROM (
+                SELECT id, role, full_name FROM users WHERE id = ANY(%(callers)s::uuid[])) AS u),
+        'slots', (
+            SELECT json_agg(found) FROM (
+                SELECT {SLOT_COLUMNS} FROM {SLOT_TABLES} WHERE s.id = ANY(%(slots)s::uuid[])) AS found),
+        'appointments', (
+            SELECT json_agg(found) FROM (
+                SELECT {APPOINTMENT_COLUMNS} FROM {APPOINTMENT_TABLES}
+                 WHERE a.id IN (
+                       SELECT unnest(%(appointments)s::uuid[])
+                        UNION
+                       SELECT id FROM appointments WHERE slot_id = ANY(%(slots)s::uuid[]) AND {LIVE}
+                        UNION
+                       SELECT id FROM appointments WHERE patient_id = ANY(%(patients)s::uuid[]) AND status = 'pending'
+                        UNION
+                       SELECT mine.id
+                         FROM unnest(%(movers)s::uuid[], %(targets)s::uuid[]) AS wish (patient_id, slot_id)
+                         JOIN slots wanted ON wanted.id = wish.slot_id
+                        CROSS JOIN LATERAL (
+                              SELECT other.id FROM appointments other
+                               WHERE other.patient_id = wish.patient_id
+                                 AND other.{LIVE}
+                                 AND tstzrange(other.starts_at, other.ends_at)
+                                  && tstzrange(wanted.starts_at, wanted.ends_at)) AS mine)) AS found),
+        'receipts', (
+            SELECT json_agg(found) FROM (
+                SELECT k.user_id, k.key, encode(k.fingerprint, 'hex') AS fingerprint, k.answer
+                  FROM unnest(%(owners)s::uuid[], %(keys)s::text[]) AS asked (user_id, key)
+                  JOIN idempotency_keys k
+                    ON (k.user_id, k.action, k.key) = (asked.user_id, %(action)s, asked.key)) AS found)
+    )::text AS seen
+"""
+"""One document: the server's time, and everything that the diary must know."""
+
+APPOINTMENT_ROW: Final = """
+    id uuid, slot_id uuid, doctor_id uuid, patient_id uuid, starts_at timestamptz, ends_at timestamptz,
+    fee_amount bigint, fee_currency text, notice_hours smallint, status text, version integer,
+    expires_at timestamptz, extended boolean,
+    cancellation_reason text, cancellation_code text, cancelled_late boolean
+"""
+COLUMNS: Final = ", ".join(column.split()[0] for column in APPOINTMENT_ROW.split(","))
+
+CHANGE: Final = f"""
+    UPDATE appointments AS a
+       SET ({COLUMNS}) = ROW (after.*)
+      FROM json_to_recordset(%(after)s) AS after ({APPOINTMENT_ROW})
+     WHERE a.id = after.id
+"""
+
+KEEP: Final = f"""
+    WITH appointment AS (
+             INSERT INTO appointments ({COLUMNS})
+             SELECT {COLUMNS} FROM json_to_recordset(%(new)s) AS new ({APPOINTMENT_ROW})),
+         slot AS (
+             UPDATE slots SET withdrawn_at = clock_timestamp() WHERE id = ANY(%(withdrawn)s::uuid[])),
+         event AS (
+             INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
+             SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
+               FROM json_to_recordset(%(events)s) AS event (
+                    id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)),
+         -- A replay writes, so that its answer too waits for the standby that holds the booking.
+         replay AS (
+             UPDATE idempotency_keys k SET replays = replays + 1
+               FROM json_to_recordset(%(replayed)s) AS replayed (user_id uuid, key text)
+              WHERE (k.user_id, k.action, k.key) = (replayed.user_id, %(action)s, replayed.key))
+    INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
+    SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s
+      FROM json_to_recordset(%(receipts)s) AS receipt (user_id uuid, key text, fingerprint text, answer jsonb)
+"""
+
+
+class UserRow(msgspec.Struct, frozen=True):
+    """Somebody who asks."""
+
+    id: UUID
+    role: Role
+    full_name: str
+
+
+class ReceiptRow(msgspec.Struct, frozen=True):
+    """What a key was used for."""
+
+    user_id: UUID
+    key: str
+    fingerprint: str
+    answer: Appointment
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What LOOK returns; an empty list comes as nothing."""
+
+    now: datetime
+    users: list[UserRow] | None
+    slots: list[SlotRow] | None
+    appointments: list[AppointmentRow] | None
+    receipts: list[ReceiptRow] | None
+
+    @property
+    def diary(self) -> Diary:
+        """The same, for the domain."""
+        users, slots, receipts = self.users or (), self.slots or (), self.receipts or ()
+        return Diary(
+            now=self.now,
+            roles={UserId(one.id): one.role for one in users},
+            patients={UserId(one.id): Patient(UserId(one.id), one.full_name) for one in users},
+            slots={SlotId(one.id): one.slot for one in slots},
+            appointments={AppointmentId(one.id): one.appointment for one in self.appointments or ()},
+            receipts={
+                (UserId(one.user_id), one.key): Receipt(bytes.fromhex(one.fingerprint), one.answer) for one in receipts
+            },
+        )
+
+
+SEEN: Final = msgspec.json.Decoder(Seen)
+
+Whereabouts = Mapping[UUID, tuple[SlotId, UserId]]
+"""The slots and the patients of the appointments that are asked for, as they were before they were locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresBookings:
+    """Three statements for most: lock, look, keep. One more finds appointments, and one changes those there are."""
+
+    session: Session
+
+    async def lock(self, asked: Sequence[Ask]) -> Diary:
+        """Lock, and only then look.
+
+        Two statements on purpose: a statement sees the database as it was when it began, so one that waits for a lock
+        must not also look for appointments. An appointment names its slot before it is locked; where it has been moved
+        meanwhile, the wrong slot was locked, and everything begins anew.
+        """
+        while True:
+            found = await self._find({one.appointment for one in asked if one.appointment})
+            parameters = questions(asked, found)
+            await self.session.read(LOCK, parameters)
+            rows = await self.session.read(LOOK, parameters)
+            diary = SEEN.decode(rows[0]["seen"]).diary
+            if all(diary.appointments[AppointmentId(id)].slot == slot for id, (slot, _) in found.items()):
+                return diary
+            await self.session.begin_anew()
+
+    async def keep(self, diary: Diary) -> None:
+        """Keep what the diary decided."""
+        for after in changes(diary):
+            await self.session.write(CHANGE, {"after": rows_of(after)})
+        final = {one.id: one for one in diary.steps}
+        if diary.events:
+            self.session.announced = True
+        if diary.new or diary.withdrawn or diary.events or diary.replayed or diary.fresh:
+            await self.session.write(
+                KEEP,
+                {
+                    "new": rows_of(one for id, one in final.items() if id in diary.new),
+                    "withdrawn": diary.withdrawn,
+                    "events": as_json(diary.events),
+                    "parent": self.session.parent,
+                    "replayed": as_json([{"user_id": user, "key": key} for user, key in diary.replayed]),
+                    "receipts": as_json(
+                        [
+                            {
+                                "user_id": user,
+                                "key": key,
+                                "fingerprint": receipt.fingerprint.hex(),
+                                "answer": receipt.appointment,
+                            }
+                            for (user, key), receipt in diary.fresh.items()
+                        ]
+                    ),
+                    "now": diary.now,
+                    "action": Action.BOOK_APPOINTMENT,
+                },
+            )
+
+    async def forget(self, most: int, *, before: datetime) -> int:
+        """Delete up to `most` receipts that are older."""
+        rows = await self.session.write(
+            """
+            WITH gone AS (
+                DELETE FROM idempotency_keys
+                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys WHERE created_at < %s LIMIT %s))
+                RETURNING 1)
+            SELECT count(*) AS number FROM gone
+            """,
+            [before, most],
+        )
+        return int(rows[0]["number"])
+
+    async def _find(self, appointments: Collection[AppointmentId]) -> Whereabouts:
+        if not appointments:
+            return {}
+        rows = await self.session.read(FIND, {"appointments": list(appointments)})
+        return {row["id"]: (row["slot_id"], row["patient_id"]) for row in rows}
+
+
+def questions(asked: Sequence[Ask], found: Whereabouts) -> dict[str, object]:
+    """Return the parameters of LOCK and LOOK."""
+    callers = [one.actor.user for one in asked if one.actor.user]
+    wishes = [
+        (found[one.appointment][1] if one.appointment and one.appointment in found else one.actor.user, one.slot)
+        for one in asked
+        if one.slot
+    ]
+    keyed = [(one.actor.user, one.key) for one in asked if one.key]
+    return {
+        "callers": callers,
+        "appointments": list(found),
+        "slots": [*(one.slot for one in asked if one.slot), *(slot for slot, _ in found.values())],
+        "patients": [*callers, *(patient for _, patient in found.values())],
+        "movers": [patient for patient, _ in wishes],
+        "targets": [slot for _, slot in wishes],
+        "owners": [user for user, _ in keyed],
+        "keys": [key for _, key in keyed],
+        "action": Action.BOOK_APPOINTMENT,
+    }
+
+
+def changes(diary: Diary) -> Sequence[Sequence[Appointment]]:
+    """Return what becomes of the appointments that were there before, as statements in an order that always works.
+
+    PostgreSQL checks a unique index row by row. So what claims nothing any more goes first; then the moves one by one,
+    as they were decided, each to a place that is free by then; then all that stay where they are.
+    """
+    final = {one.id: one for one in diary.steps if one.id not in diary.new}
+    gone = [one for one in final.values() if not one.live]
+    moves, stay = list[list[Appointment]](), dict[AppointmentId, Appointment]()
+    places = {one.id: one.slot for one in diary.seen.values()}
+    for step in diary.steps:
+        if step.id in final and final[step.id].live:
+            if step.slot != places[step.id]:
+                moves.append([step])
+                places[step.id] = step.slot
+                stay.pop(step.id, None)
+            else:
+                stay[step.id] = step
+    return [group for group in [gone, *moves, list(stay.values())] if group]
+
+
+def rows_of(appointments: Iterable[Appointment]) -> Json:
+    """Write appointments as rows of APPOINTMENT_ROW."""
+    return as_json([row_of(one) for one in appointments])
+
+
+def row_of(one: Appointment) -> dict[str, object]:
+    """Write one of them."""
+    why = one.cancellation
+    return {
+        "id": one.id,
+        "slot_id": one.slot,
+        "doctor_id": one.doctor.id,
+        "patient_id": one.patient.id,
+        "starts_at": one.time.start,
+        "ends_at": one.time.end,
+        "fee_amount": one.fee.amount,
+        "fee_currency": one.fee.currency,
+        "notice_hours": one.notice_hours,
+        "status": one.status,
+        "version": one.version,
+        "expires_at": one.expires_at,
+        "extended": one.extended,
+        "cancellation_reason": why.reason if why else None,
+        "cancellation_code": why.code if why else None,
+        "cancelled_late": why.late if why else False,
+    }
+
+
+def as_json(rows: Sequence[Any]) -> Json:
+    """Write rows as JSON, which PostgreSQL reads as a table."""
+    return Json(rows, dumps=encoded)
+
+
+def encoded(rows: Sequence[Mapping[str, object] | Event]) -> str:
+    """Encode; psycopg sends text."""
+    return msgspec.json.encode(rows).decode()

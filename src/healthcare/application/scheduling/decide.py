@@ -1,0 +1,82 @@
+"""How whatever is asked of slots and appointments is decided."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from healthcare.application.searches import touching
+from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
+from healthcare.domain.kernel import Clock, Happened, Refusal, SlotId
+from healthcare.domain.scheduling.diary import Ask, Diary
+from healthcare.domain.scheduling.errors import SlotTaken
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.ports import SearchCache
+
+Decide = Callable[[Ask], Awaitable[Appointment]]
+"""What the use case of one command is given: it returns what has become of an appointment, or raises a refusal."""
+
+MOST_ALTERNATIVES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DecideTogether:
+    """Those who ask at the same moment are decided in one transaction, in order of arrival."""
+
+    begin: Begin
+    cache: SearchCache
+    happened: Happened
+
+    async def __call__(self, asked: Sequence[Ask]) -> list[Appointment | Slot | Refusal]:
+        """Return for each what came of it. The diary asks the policy table first: it knows the roles."""
+        async with touching(self.cache) as touched, self.begin() as uow:
+            diary = await uow.bookings.lock(asked)
+            diary.sweep(self.happened, request=asked[0].actor.request)
+            answers = [self._decide(diary, one) for one in asked]
+            touched.update(diary.touched)
+            await uow.bookings.keep(diary)
+        return answers
+
+    def _decide(self, diary: Diary, ask: Ask) -> Appointment | Slot | Refusal:
+        try:
+            return diary.decide(ask, self.happened)
+        except Refusal as refusal:
+            return refusal
+
+
+class TakenForNow(SlotTaken):
+    """Somebody has already booked this slot, or holds it."""
+
+    def __init__(self, alternatives: Sequence[Slot]) -> None:
+        """Say what there is instead: it was free after the refusal, and may be nothing."""
+        super().__init__()
+        self.alternatives = alternatives
+
+
+@dataclass(frozen=True, slots=True)
+class DecideOne:
+    """The same for one, who is answered or turned away; whoever comes too late is told what there is instead."""
+
+    together: DecideTogether
+    begin: Begin
+    clock: Clock
+
+    async def __call__(self, ask: Ask) -> Appointment:
+        """Decide."""
+        try:
+            (answer,) = await self.together([ask])
+        except SlotTaken as taken:
+            answer = taken
+        if isinstance(answer, SlotTaken) and ask.slot:
+            raise TakenForNow(await self._alternatives(ask.slot))
+        if isinstance(answer, Refusal):
+            raise answer
+        if isinstance(answer, Slot):
+            raise TypeError(ask)
+        return answer
+
+    async def _alternatives(self, slot: SlotId) -> Sequence[Slot]:
+        try:
+            async with self.begin() as uow:
+                return await uow.slots.alternatives(slot, MOST_ALTERNATIVES, now=self.clock.now())
+        except (Unavailable, OutcomeUnknown):
+            return ()  # the refusal stands all the same

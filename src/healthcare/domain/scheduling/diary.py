@@ -1,0 +1,465 @@
+"""What people ask of slots and appointments, and the diary in which it is decided."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from healthcare.domain.kernel import (
+    AccessRefused,
+    Actor,
+    AppointmentId,
+    Event,
+    EventKind,
+    Happened,
+    Invalid,
+    NotFound,
+    Patient,
+    Role,
+    SlotId,
+    UserId,
+    check_text,
+)
+from healthcare.domain.policy import Action, permit, require_relation
+from healthcare.domain.scheduling.errors import (
+    AppointmentMoved,
+    KeyReused,
+    PatientBusy,
+    TooManyHolds,
+    VersionStale,
+)
+from healthcare.domain.scheduling.model import (
+    MOST_HOLDS,
+    UNFINISHED,
+    Appointment,
+    AppointmentStatus,
+    ReasonCode,
+    Slot,
+    Touched,
+)
+
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Something that is asked of a slot, of an appointment, or of both."""
+
+    action: ClassVar[Action]
+
+    actor: Actor
+    slot: SlotId | None = None
+    appointment: AppointmentId | None = None
+    key: str | None = None
+    """The same key again asks for the same answer again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding(Ask):
+    """A patient wants a slot kept for them for a while; the holder wants it for longer."""
+
+    action: ClassVar = Action.HOLD_SLOT
+
+    slot: SlotId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Ask):
+    """A patient gives a held slot back."""
+
+    action: ClassVar = Action.RELEASE_HOLD
+
+    slot: SlotId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking(Ask):
+    """A patient wants a slot, which they may hold already."""
+
+    action: ClassVar = Action.BOOK_APPOINTMENT
+
+    slot: SlotId
+    key: str
+
+    def __post_init__(self) -> None:
+        """Raise Invalid unless the key is 1 to 255 visible ASCII characters."""
+        if not KEY.fullmatch(self.key):
+            raise Invalid.because("Idempotency-Key", "key", "must be 1 to 255 visible ASCII characters")
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What is equal for commands that ask for the same."""
+        return sha256(self.slot.bytes).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescheduling(Ask):
+    """A patient wants another slot in place of the one they have."""
+
+    action: ClassVar = Action.RESCHEDULE_APPOINTMENT
+
+    appointment: AppointmentId
+    slot: SlotId
+    versions: Collection[int] | None = None
+    """Of the appointment as the caller may have seen it; None: whichever it has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelling(Ask):
+    """Somebody gives an appointment up."""
+
+    action: ClassVar = Action.CANCEL_APPOINTMENT
+
+    appointment: AppointmentId
+    reason: str
+    code: ReasonCode | None = None
+    only_on: SlotId | None = None
+    """The slot on which it must still stand."""
+
+    def __post_init__(self) -> None:
+        """Raise Invalid unless the reason says something."""
+        check_text(self.reason, "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckingIn(Ask):
+    """A patient is there."""
+
+    action: ClassVar = Action.CHECK_IN
+
+    appointment: AppointmentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing(Ask):
+    """Nobody came."""
+
+    action: ClassVar = Action.MARK_NO_SHOWS
+
+    appointment: AppointmentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoing(Ask):
+    """A doctor says that a check-in or a no-show was a mistake."""
+
+    action: ClassVar = Action.UNDO_STATUS
+
+    appointment: AppointmentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starting(Ask):
+    """A doctor begins the care."""
+
+    action: ClassVar = Action.START_CONSULTATION
+
+    appointment: AppointmentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal(Ask):
+    """A doctor takes a slot back."""
+
+    action: ClassVar = Action.TAKE_SLOT_BACK
+
+    slot: SlotId
+    even_taken: bool = False
+    """Also where a patient has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a key was used for, and what it was answered."""
+
+    fingerprint: bytes
+    appointment: Appointment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diary:
+    """What must be known to decide a list of commands, and what has been decided so far.
+
+    It sees its own decisions: of two commands of one list that want one slot, the first wins.
+    """
+
+    now: datetime
+    """The moment at which everything in it was seen, by the clock of whoever keeps it: all share that one."""
+    roles: dict[UserId, Role]
+    """Of those who ask."""
+    patients: dict[UserId, Patient]
+    """Those who ask, as their doctors see them."""
+    slots: dict[SlotId, Slot]
+    """Those that are asked for. Whether one is taken is not told by it, but by the appointments."""
+    appointments: dict[AppointmentId, Appointment]
+    """Those that are asked for, and all live ones that stand on the slots, are held by those who ask, or overlap."""
+    receipts: dict[tuple[UserId, str], Receipt]
+    """By caller and key."""
+    seen: Mapping[AppointmentId, Appointment] = field(init=False)
+    """The appointments before any decision."""
+    new: set[AppointmentId] = field(default_factory=set)
+    steps: list[Appointment] = field(default_factory=list)
+    """Every state that an appointment has been given, in the order of the decisions."""
+    withdrawn: list[SlotId] = field(default_factory=list)
+    fresh: dict[tuple[UserId, str], Receipt] = field(default_factory=dict)
+    """Receipts that must be kept."""
+    replayed: set[tuple[UserId, str]] = field(default_factory=set)
+    """What was answered from a receipt that had been kept before this list."""
+    events: list[Event] = field(default_factory=list)
+    touched: set[Touched] = field(default_factory=set)
+    """What searches may no longer show as it was, also by what was decided earlier: who repeats a command may be the
+    first to hear of it."""
+
+    def __post_init__(self) -> None:
+        """Remember what was there."""
+        object.__setattr__(self, "seen", dict(self.appointments))
+
+    def sweep(self, happened: Happened, *, request: str) -> None:
+        """Cancel the holds that have run out; whoever comes upon them does that."""
+        for hold in list(self.appointments.values()):
+            if (after := hold.at(self.now)) is not hold:
+                self._put(after)
+                self.events.append(happened(EventKind.HOLD_EXPIRED, Actor(None, request, system=True), hold.id))
+
+    def decide(self, ask: Ask, happened: Happened) -> Appointment | Slot:
+        """Decide one command, in order of arrival.
+
+        Raises:
+            Refusal: nothing comes of it; see the method of each command.
+        """
+        decisions: Mapping[type[Ask], Callable[[Any, Happened], Appointment | Slot]] = {
+            Holding: self.hold,
+            Release: self.release,
+            Booking: self.book,
+            Rescheduling: self.reschedule,
+            Cancelling: self.cancel,
+            CheckingIn: self.check_in,
+            Missing: self.miss,
+            Undoing: self.undo,
+            Withdrawal: self.withdraw,
+        }
+        try:
+            return decisions[type(ask)](ask, happened)
+        except AccessRefused as refused:
+            self.events.append(happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
+            raise
+
+    def hold(self, ask: Holding, happened: Happened) -> Appointment:
+        """Hold a slot, or hold it for longer.
+
+        Raises:
+            Forbidden: the caller is no patient.
+            NotFound, SlotTaken, SlotInThePast, PatientBusy: see `_room`.
+            HoldExtended: the caller's hold cannot be extended any more.
+            TooManyHolds: they have three already.
+        """
+        patient = self._admit(ask, subject=ask.slot)
+        if mine := self._held(ask.slot, patient.id):
+            self._room(ask.slot, patient.id, apart_from=mine)
+            return self._keep(mine.extend(), EventKind.HOLD_EXTENDED, ask, happened)
+        slot = self._room(ask.slot, patient.id)
+        pending = [one for one in self.appointments.values() if one.status is AppointmentStatus.PENDING]
+        if sum(one.patient.id == patient.id for one in pending) >= MOST_HOLDS:
+            raise TooManyHolds
+        return self._keep(slot.hold(patient, id=self._new(happened), now=self.now), EventKind.SLOT_HELD, ask, happened)
+
+    def release(self, ask: Release, happened: Happened) -> Appointment:
+        """Give a held slot back.
+
+        Raises:
+            Forbidden: the caller is no patient.
+            NotFound: they do not hold this slot.
+        """
+        patient = self._admit(ask, subject=ask.slot)
+        if (mine := self._held(ask.slot, patient.id)) is None:
+            raise NotFound
+        return self._keep(mine.release(), EventKind.HOLD_RELEASED, ask, happened)
+
+    def book(self, ask: Booking, happened: Happened) -> Appointment:
+        """Book a slot; a hold of it becomes the appointment.
+
+        Raises:
+            Forbidden: the caller is no patient.
+            KeyReused: the key was used for another slot.
+            NotFound, SlotTaken, SlotInThePast, PatientBusy: see `_room`.
+        """
+        patient = self._admit(ask, subject=ask.slot)
+        name = patient.id, ask.key
+        if receipt := self.fresh.get(name) or self.receipts.get(name):
+            return self._answer(ask, name, receipt)
+        mine = self._held(ask.slot, patient.id)
+        slot = self._room(ask.slot, patient.id, apart_from=mine)
+        booked = mine.confirm() if mine else slot.book(patient, id=self._new(happened))
+        self.fresh[name] = Receipt(ask.fingerprint, booked)
+        return self._keep(booked, EventKind.APPOINTMENT_BOOKED, ask, happened)
+
+    def reschedule(self, ask: Rescheduling, happened: Happened) -> Appointment:
+        """Move an appointment. Its own slot and time are free for it.
+
+        Raises:
+            Forbidden, NotFound, NotYours: see `find`.
+            VersionStale: it has changed since the caller saw it.
+            AppointmentNotBooked, AppointmentStarted: it cannot be moved any more.
+            NotFound, SlotTaken, SlotInThePast, PatientBusy: see `_room`.
+        """
+        found = self.find(ask)
+        if ask.versions is not None and found.version not in ask.versions:
+            raise VersionStale
+        found.require_movable(now=self.now)
+        slot = self._room(ask.slot, found.patient.id, apart_from=found)
+        moved = found.move(slot, now=self.now)
+        self.touched.add(Touched.by(found))
+        return self._keep(moved, EventKind.APPOINTMENT_RESCHEDULED, ask, happened)
+
+    def cancel(self, ask: Cancelling, happened: Happened) -> Appointment:
+        """Give an appointment up.
+
+        Raises:
+            Forbidden, NotFound, NotYours: see `find`.
+            AppointmentMoved: it stands on another slot by now.
+            AppointmentNotBooked, AppointmentStarted: see `Appointment.cancel`.
+        """
+        found = self.find(ask)
+        if ask.only_on not in {None, found.slot}:
+            raise AppointmentMoved
+        cancelled = found.cancel(ask.reason, ask.code, by=ask.actor.known, now=self.now)
+        return self._keep(cancelled, EventKind.APPOINTMENT_CANCELLED, ask, happened)
+
+    def check_in(self, ask: CheckingIn, happened: Happened) -> Appointment:
+        """Note that a patient is there; a second time changes nothing.
+
+        Raises:
+            Forbidden, NotFound, NotYours: see `find`.
+            AppointmentNotBooked, CheckInTooEarly: see `Appointment.check_in`.
+        """
+        found = self.find(ask)
+        if (after := found.check_in(now=self.now)) is found:
+            return found
+        return self._keep(after, EventKind.APPOINTMENT_CHECKED_IN, ask, happened)
+
+    def miss(self, ask: Missing, happened: Happened) -> Appointment:
+        """Note that nobody came.
+
+        Raises:
+            NotFound: there is no such appointment.
+            AppointmentNotBooked, NotMissed: see `Appointment.miss`.
+        """
+        missed = self.find(ask).miss(now=self.now)
+        return self._keep(missed, EventKind.APPOINTMENT_MISSED, ask, happened)
+
+    def undo(self, ask: Undoing, happened: Happened) -> Appointment:
+        """Take a mistaken check-in or no-show back.
+
+        Raises:
+            Forbidden, NotFound, NotYours: see `find`.
+            NothingToUndo: see `Appointment.undo`.
+        """
+        return self._keep(self.find(ask).undo(), EventKind.APPOINTMENT_UNDONE, ask, happened)
+
+    def fulfil(self, found: Appointment) -> None:
+        """Note that care has begun; that is an event of the consultation.
+
+        Raises:
+            AppointmentNotBooked: see `Appointment.fulfil`.
+        """
+        self._put(found.fulfil())
+
+    def withdraw(self, ask: Withdrawal, happened: Happened) -> Slot:
+        """Take a slot back.
+
+        Raises:
+            Forbidden: the caller is no doctor.
+            NotFound, NotYours: there is none, or it is another doctor's.
+            SlotTaken: see `Slot.withdraw`.
+        """
+        role = self._permit(ask, subject=ask.slot)
+        if (slot := self.slots.get(ask.slot)) is None:
+            raise NotFound
+        require_relation(ask.action, ask.actor, role, doctor=slot.doctor.id, subject=slot.id)
+        after = self._seen(slot).withdraw(even_taken=ask.even_taken)
+        self.slots[slot.id] = after
+        self.withdrawn.append(slot.id)
+        self.events.append(happened(EventKind.SLOT_WITHDRAWN, ask.actor, slot.id))
+        self.touched.add(Touched.by(slot))
+        return after
+
+    def find(self, ask: Ask) -> Appointment:
+        """Return the appointment that somebody asks for.
+
+        Raises:
+            Forbidden: their role may never do this.
+            NotFound: there is none.
+            NotYours: there is, but it is not theirs.
+        """
+        role = self._permit(ask, subject=ask.appointment)
+        if ask.appointment is None or (found := self.appointments.get(ask.appointment)) is None:
+            raise NotFound
+        require_relation(
+            ask.action, ask.actor, role, doctor=found.doctor.id, patient=found.patient.id, subject=found.id
+        )
+        return found
+
+    def unfinished(self, slots: Collection[SlotId]) -> list[Appointment]:
+        """Return those on the slots whose patients may still come, in order of start."""
+        found = [one for one in self.appointments.values() if one.slot in slots and one.status in UNFINISHED]
+        return sorted(found, key=lambda one: (one.time.start, one.id))
+
+    def _permit(self, ask: Ask, *, subject: SlotId | AppointmentId | None) -> Role | None:
+        role = self.roles.get(ask.actor.user) if ask.actor.user else None
+        permit(ask.action, ask.actor, role, subject=subject)
+        return role
+
+    def _admit(self, ask: Ask, *, subject: SlotId) -> Patient:
+        self._permit(ask, subject=subject)
+        return self.patients[ask.actor.known]
+
+    def _held(self, slot: SlotId, patient: UserId) -> Appointment | None:
+        """Return the hold of a patient on a slot."""
+        pending = (one for one in self.appointments.values() if one.status is AppointmentStatus.PENDING)
+        return next((one for one in pending if one.slot == slot and one.patient.id == patient), None)
+
+    def _room(self, wanted: SlotId, patient: UserId, *, apart_from: Appointment | None = None) -> Slot:
+        """Find a slot free for a patient, whatever one of their own appointments claims.
+
+        Raises:
+            NotFound: there is no such slot on offer.
+            SlotTaken, SlotInThePast: see `Slot.require_free`.
+            PatientBusy: they have another appointment at this time.
+        """
+        if (found := self.slots.get(wanted)) is None:
+            raise NotFound
+        slot = self._seen(found, apart_from=apart_from)
+        slot.require_free(now=self.now)
+        mine = (one for one in self.appointments.values() if one.patient.id == patient and one is not apart_from)
+        if any(one.live and one.time.overlaps(slot.time) for one in mine):
+            raise PatientBusy
+        return slot
+
+    def _seen(self, slot: Slot, *, apart_from: Appointment | None = None) -> Slot:
+        others = (one for one in self.appointments.values() if one.slot == slot.id and one is not apart_from)
+        return replace(slot, taken=any(one.live for one in others))
+
+    def _new(self, happened: Happened) -> AppointmentId:
+        id = AppointmentId(happened.new_id())
+        self.new.add(id)
+        return id
+
+    def _answer(self, ask: Booking, name: tuple[UserId, str], receipt: Receipt) -> Appointment:
+        if receipt.fingerprint != ask.fingerprint:
+            raise KeyReused.because("Idempotency-Key", "reused", "was used for another slot")
+        if name not in self.fresh:
+            self.replayed.add(name)
+        self.touched.add(Touched.by(receipt.appointment))
+        return receipt.appointment
+
+    def _keep(self, after: Appointment, kind: EventKind, ask: Ask, happened: Happened) -> Appointment:
+        self.events.append(happened(kind, ask.actor, after.id))
+        return self._put(after)
+
+    def _put(self, after: Appointment) -> Appointment:
+        self.appointments[after.id] = after
+        self.steps.append(after)
+        self.touched.add(Touched.by(after))
+        return after
