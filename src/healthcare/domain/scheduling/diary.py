@@ -318,12 +318,13 @@ class Diary:
 
         Raises:
             Forbidden, NotFound, NotYours: see `find`.
-            AppointmentMoved: it stands on another slot by now.
+            AppointmentMoved: it stands on another slot by now, perhaps of another doctor.
             AppointmentNotBooked, AppointmentStarted: see `Appointment.cancel`.
         """
+        self._permit(ask, subject=ask.appointment)
+        if (stands := self.appointments.get(ask.appointment)) and ask.only_on not in {None, stands.slot}:
+            raise AppointmentMoved  # before asking whose it is: whoever had it may have it no longer
         found = self.find(ask)
-        if ask.only_on not in {None, found.slot}:
-            raise AppointmentMoved
         cancelled = found.cancel(ask.reason, ask.code, by=ask.actor.known, now=self.now)
         return self._keep(cancelled, EventKind.APPOINTMENT_CANCELLED, ask, happened)
 
