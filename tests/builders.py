@@ -30,6 +30,7 @@ from healthcare.domain.kernel import (
 )
 from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
 from healthcare.domain.scheduling.model import (
+    HELD_FOR,
     Appointment,
     AppointmentStatus,
     Publication,
@@ -140,6 +141,7 @@ def a_profile(
     fee: Money | None = None,
     time_zone: str = "Europe/Berlin",
     registration_number: str = "DE-12345",
+    notice_hours: int = 0,
 ) -> Profile:
     return Profile(
         doctor=doctor or a_user_id(),
@@ -148,6 +150,7 @@ def a_profile(
         fee=fee or Money(4900, "EUR"),
         time_zone=time_zone,
         registration_number=registration_number,
+        notice_hours=notice_hours,
     )
 
 
@@ -175,6 +178,7 @@ def a_slot(
     doctor: Doctor | None = None,
     time: TimeRange | None = None,
     fee: Money | None = None,
+    notice_hours: int = 0,
     taken: bool = False,
     offered: bool = True,
 ) -> Slot:
@@ -183,6 +187,7 @@ def a_slot(
         doctor=doctor or a_doctor(),
         time=time or a_time(),
         fee=fee or Money(4900, "EUR"),
+        notice_hours=notice_hours,
         taken=taken,
         offered=offered,
     )
@@ -194,6 +199,8 @@ def an_appointment(
     patient: Patient | None = None,
     status: AppointmentStatus = AppointmentStatus.BOOKED,
     version: int = 1,
+    expires_at: datetime | None = None,
+    extended: bool = False,
 ) -> Appointment:
     slot = slot or a_slot()
     return Appointment(
@@ -203,8 +210,29 @@ def an_appointment(
         patient=patient or a_patient(),
         time=slot.time,
         fee=slot.fee,
+        notice_hours=slot.notice_hours,
         status=status,
         version=version,
+        expires_at=expires_at,
+        extended=extended,
+    )
+
+
+def a_hold(
+    *,
+    slot: Slot | None = None,
+    patient: Patient | None = None,
+    version: int = 1,
+    expires_at: datetime = NOW + HELD_FOR,
+    extended: bool = False,
+) -> Appointment:
+    return an_appointment(
+        slot=slot,
+        patient=patient,
+        status=AppointmentStatus.PENDING,
+        version=version,
+        expires_at=expires_at,
+        extended=extended,
     )
 
 

@@ -151,11 +151,19 @@ class Clinic:
             await uow.users.add(user, await self.passwords.hash("their password"))
         return user
 
-    async def doctor(self, specialty: str = "cardiology", *, fee: Money | None = None) -> Doctor:
+    async def doctor(
+        self,
+        specialty: str = "cardiology",
+        *,
+        fee: Money | None = None,
+        time_zone: str = "Europe/Berlin",
+        notice_hours: int = 0,
+    ) -> Doctor:
         """Add a doctor who has a profile."""
         user = await self.user(Role.DOCTOR, full_name="Rosalind Franklin")
+        profile = a_profile(user.id, specialty=specialty, fee=fee, time_zone=time_zone, notice_hours=notice_hours)
         async with self.database.begin() as uow:
-            await uow.profiles.put(a_profile(user.id, specialty=specialty, fee=fee))
+            await uow.profiles.put(profile)
         return Doctor(user.id, user.full_name, specialty)
 
     async def slots(
@@ -181,6 +189,12 @@ class Clinic:
         patient = patient or await self.user()
         booking = Booking(actor=an_actor(patient.id), slot=slot.id, key=str(self.new_id()))
         return await self.can.book_appointment(booking)
+
+    async def held(self, slot: Slot | None = None, patient: User | None = None) -> Appointment:
+        """Hold a slot."""
+        slot = slot or await self.slot()
+        patient = patient or await self.user()
+        return await self.can.hold_slot(actor=an_actor(patient.id), slot=slot.id)
 
     async def appointment(self, id: AppointmentId) -> Appointment | None:
         """Return an appointment as it is kept."""
