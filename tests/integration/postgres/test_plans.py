@@ -1,12 +1,12 @@
 """However many slots there are, the statements of the product find their rows by index."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -28,8 +28,18 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import Search, TimeRange
+from healthcare.domain.scheduling.diary import (
+    Ask,
+    Booking,
+    Cancelling,
+    Diary,
+    Holding,
+    Missing,
+    Release,
+    Rescheduling,
+    Withdrawal,
+)
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Search, Slot, TimeRange
 from tests.examples import examples
 from tests.integration.conftest import conninfo_of
 from tests.integration.world import Conninfo
@@ -55,6 +65,7 @@ DAYS_AHEAD = 30
 DOCTOR = UserId(numbered(7))
 PATIENT = UserId(numbered(1_007))
 ACTOR = Actor(PATIENT, "request")
+HAPPENED = Happened(SystemClock(), new_id)
 NEXT = Paging(after=Position(DAY, numbered(1)))
 LATE = Paging(after=Position(DAY + timedelta(days=DAYS_AHEAD - 5), numbered(1)))
 
@@ -78,11 +89,20 @@ LOAD = """
                                                          mins => 540 + 30 * (n / %(doctors)s %% 8))) AS t (starts_at);
     INSERT INTO slots (id, doctor_id, specialty, starts_at, ends_at)
     SELECT id(n), id(doctor), 'specialty ' || doctor %% 25, starts_at, starts_at + interval '30 minutes' FROM numbered;
-    INSERT INTO appointments (id, slot_id, doctor_id, patient_id, starts_at, ends_at,
-                              fee_amount, fee_currency, status, version)
-    SELECT id(n), id(n), id(doctor), patient, starts_at, starts_at + interval '30 minutes', 4900, 'EUR',
-           CASE WHEN n / 5 %% 10 = 0 THEN 'cancelled' WHEN starts_at < now() THEN 'fulfilled' ELSE 'booked' END, 1
-      FROM numbered WHERE (n / %(doctors)s + doctor) %% 5 = 0;
+    INSERT INTO appointments (id, slot_id, doctor_id, patient_id, starts_at, ends_at, fee_amount, fee_currency, version,
+                              status, cancellation_reason, cancellation_code, expires_at)
+    SELECT id(n), id(n), id(doctor), patient, starts_at, starts_at + interval '30 minutes', 4900, 'EUR', 1,
+           status,
+           CASE status WHEN 'cancelled' THEN 'ill' END,
+           CASE status WHEN 'cancelled' THEN 'pat' END,
+           CASE status WHEN 'pending' THEN starts_at END
+      FROM numbered,
+   LATERAL (SELECT CASE WHEN abs(hashint8(n)) %% 100 < 10 THEN 'cancelled'
+                        WHEN abs(hashint8(n)) %% 100 = 10 THEN 'pending'
+                        WHEN abs(hashint8(n)) %% 100 < 15 AND starts_at < %(today)s THEN 'noshow'
+                        WHEN starts_at < %(today)s - interval '1 day' THEN 'fulfilled'
+                        ELSE 'booked' END) AS s (status)
+     WHERE (n / %(doctors)s + doctor) %% 5 = 0;
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
     SELECT patient_id, 'book-appointment', id::text, '', '{}', starts_at - interval '30 days' FROM appointments;
     INSERT INTO consultations (id, appointment_id, status, started_at, ended_at)
@@ -150,6 +170,7 @@ def load(dsn: str) -> None:
         "slots": SLOTS,
         "doctors": DOCTORS,
         "patients": PATIENTS,
+        "today": TODAY,
         "last": TODAY + timedelta(days=DAYS_AHEAD),
         "kinds": kinds,
         "number": len(kinds),
@@ -194,30 +215,100 @@ def scans_of(node: dict[str, Any]) -> Iterator[Scan]:
         yield from scans_of(below)
 
 
+async def decide(uow: PostgresUnitOfWork, *asked: Ask) -> Diary:
+    """Look, decide and keep; nobody is refused."""
+    diary = await uow.bookings.lock(asked)
+    diary.sweep(HAPPENED, request="request")
+    for one in asked:
+        diary.decide(one, HAPPENED)
+    await uow.bookings.keep(diary)
+    return diary
+
+
+async def free_slots(uow: PostgresUnitOfWork, number: int) -> Sequence[Slot]:
+    """Return slots that can be booked."""
+    page = await uow.slots.free(Search("specialty 7", DAY.date(), paging=Paging(500)), now=datetime.now(UTC))
+    return page.items[:: len(page.items) // number][:number]
+
+
+async def booked(uow: PostgresUnitOfWork, number: int) -> Sequence[Appointment]:
+    """Return appointments of one doctor that are still to come."""
+    page = await uow.appointments.of(DOCTOR, NEXT, as_doctor=True)
+    return [one for one in page.items if one.status is AppointmentStatus.BOOKED][:number]
+
+
 async def book(uow: PostgresUnitOfWork) -> None:
     """Book a free slot twice with one key, so that the second time is a replay."""
-    now = datetime.now(UTC)
-    page = await uow.slots.free(Search("specialty 7", DAY.date()), now=now)
-    ask = Booking(actor=ACTOR, slot=page.items[-1].id, key="key")
+    (slot,) = await free_slots(uow, 1)
+    ask = Booking(actor=ACTOR, slot=slot.id, key="key")
     for replay in (False, True):
-        diary = await uow.bookings.lock([ask])
-        diary.book(ask, id=AppointmentId(uuid4()), happened=Happened(SystemClock(), new_id))
+        diary = await decide(uow, ask)
         assert bool(diary.replayed) is replay
-        await uow.bookings.keep(diary)
+
+
+async def hold(uow: PostgresUnitOfWork) -> None:
+    """Hold two slots, one of them for longer; give one back, and book the other."""
+    one, other = await free_slots(uow, 2)
+    for slot in (one, other, one):
+        await decide(uow, Holding(actor=ACTOR, slot=slot.id))
+    await decide(uow, Release(actor=ACTOR, slot=other.id))
+    diary = await decide(uow, Booking(actor=ACTOR, slot=one.id, key="key"))
+    assert not diary.new
+
+
+async def reschedule(uow: PostgresUnitOfWork) -> None:
+    """Move an appointment to another doctor."""
+    ((slot,), (appointment,)) = await free_slots(uow, 1), await booked(uow, 1)
+    await decide(uow, moving(appointment, slot))
 
 
 async def cancel(uow: PostgresUnitOfWork) -> None:
     """Cancel an appointment that is still to come."""
-    page = await uow.appointments.of(DOCTOR, NEXT, as_doctor=True)
-    appointment = await uow.appointments.lock(page.items[0].id)
-    assert appointment
-    await uow.appointments.put(appointment.cancel(now=datetime.now(UTC)), reason="reason")
+    (appointment,) = await booked(uow, 1)
+    await decide(uow, Cancelling(actor=Actor(DOCTOR, "request"), appointment=appointment.id, reason="reason"))
+
+
+async def crowd(uow: PostgresUnitOfWork) -> None:
+    """Decide for 48 patients at once."""
+    slots, appointments = await free_slots(uow, 48), await booked(uow, 32)
+    patients = [Actor(UserId(numbered(2_000 + number)), "request") for number in range(16)]
+    booked_then, held, wanted = slots[:16], slots[16:32], slots[32:]
+    diary = await decide(
+        uow,
+        *(Booking(actor=who, slot=slot.id, key="key") for who, slot in zip(patients, booked_then, strict=True)),
+        *(Holding(actor=who, slot=slot.id) for who, slot in zip(patients, held, strict=True)),
+        *(moving(one, slot) for one, slot in zip(appointments[:16], wanted, strict=True)),
+        *(
+            Cancelling(actor=Actor(one.patient.id, "request"), appointment=one.id, reason="r")
+            for one in appointments[16:]
+        ),
+    )
+    assert len(diary.new) == 32
+
+
+def moving(appointment: Appointment, slot: Slot) -> Rescheduling:
+    return Rescheduling(actor=Actor(appointment.patient.id, "request"), appointment=appointment.id, slot=slot.id)
+
+
+async def miss(uow: PostgresUnitOfWork) -> None:
+    """Find out who did not come yesterday."""
+    overdue = await uow.appointments.overdue(100, before=TODAY)
+    assert len(overdue) == 100
+    await decide(uow, *(Missing(actor=Actor(None, "request", system=True), appointment=one) for one in overdue))
+
+
+async def cancel_day(uow: PostgresUnitOfWork) -> None:
+    """Take a whole day back, with the appointments that stand on it."""
+    slots = await uow.slots.on(DOCTOR, DAY, DAY + timedelta(days=1))
+    doctor = Actor(DOCTOR, "request")
+    diary = await decide(uow, *(Withdrawal(actor=doctor, slot=slot, even_taken=True) for slot in slots))
+    assert len(diary.withdrawn) == 8
 
 
 async def consult(uow: PostgresUnitOfWork) -> None:
     """Read the consultation and the prescription of an appointment of long ago."""
     page = await uow.appointments.of(DOCTOR, Paging(), as_doctor=True)
-    given = [await uow.consultations.of(appointment.id) for appointment in page.items[:2]]
+    given = [await uow.consultations.of(appointment.id) for appointment in page.items[:5]]
     consultation = next(one for one in given if one)
     assert await uow.consultations.lock(ConsultationId(consultation.id))
     assert await uow.prescriptions.of(consultation.id)
@@ -228,13 +319,6 @@ async def relay(uow: PostgresUnitOfWork) -> None:
     first, *others = await uow.outbox.lock(100)
     assert len(await uow.outbox.take(others)) == 99
     await uow.outbox.failed(first, "reason")
-
-
-async def withdraw(uow: PostgresUnitOfWork) -> None:
-    """Take back a slot."""
-    slot = SlotId(numbered(SLOTS - 1))
-    assert await uow.slots.lock(slot)
-    await uow.slots.withdraw(slot)
 
 
 def search(paging: Paging) -> Path:
@@ -257,13 +341,19 @@ PATHS: dict[str, Path] = {
     "slots of a doctor, on": lambda uow: uow.slots.of(DOCTOR, LATE),
     "times of a doctor": lambda uow: uow.slots.times(DOCTOR, TimeRange(DAY, DAY + timedelta(days=1))),
     "change of specialty": lambda uow: uow.slots.move(DOCTOR, "other", now=datetime.now(UTC)),
-    "withdrawal": withdraw,
+    "alternatives": lambda uow: uow.slots.alternatives(SlotId(numbered(7)), 3, now=datetime.now(UTC)),
     "booking": book,
+    "hold": hold,
+    "rescheduling": reschedule,
+    "cancellation": cancel,
+    "many at once": crowd,
+    "day": cancel_day,
+    "no-shows": miss,
     "old receipts": lambda uow: uow.bookings.forget(100, before=TODAY - timedelta(days=30)),
     "appointments of a patient": appointments(PATIENT, Paging(), as_doctor=False),
     "appointments of a doctor": appointments(DOCTOR, Paging(), as_doctor=True),
     "appointments of a doctor, on": appointments(DOCTOR, NEXT, as_doctor=True),
-    "cancellation": cancel,
+    "an appointment": lambda uow: uow.appointments.get(AppointmentId(numbered(7))),
     "consultation": consult,
     "outbox": relay,
     "entries": entries(Question()),
@@ -292,6 +382,9 @@ async def test_no_path_reads_a_big_table_from_end_to_end(crowded: Conninfo, name
         ("search", "DROP INDEX slots_by_specialty", "slots"),
         ("booking", "DROP INDEX one_live_appointment_per_slot", "appointments"),
         ("booking", "ALTER TABLE idempotency_keys DROP CONSTRAINT one_effect_per_key", "idempotency_keys"),
+        ("many at once", "DROP INDEX one_live_appointment_per_slot", "appointments"),
+        ("no-shows", "DROP INDEX appointments_by_end", "appointments"),
+        ("alternatives", "DROP INDEX slots_by_doctor", "slots"),
         ("old receipts", "DROP INDEX keys_by_age", "idempotency_keys"),
         ("appointments of a patient", "DROP INDEX appointments_by_patient", "appointments"),
         ("appointments of a doctor", "DROP INDEX appointments_by_doctor", "appointments"),
