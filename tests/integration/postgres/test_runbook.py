@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from healthcare.domain.kernel import EventKind
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.model import NOT_LIVE
+from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus
 from tests.integration.world import Conninfo
 
 RUNBOOK = (Path(__file__).parents[3] / "docs/runbook.md").read_text("utf-8")
@@ -31,7 +31,11 @@ def test_a_query_of_the_runbook_can_be_asked_and_changes_nothing(postgres: Conni
 
 @pytest.mark.parametrize(
     ("column", "known"),
-    [("kind", set(map(str, EventKind))), ("action", set(map(str, Action))), ("status", set(NOT_LIVE))],
+    [
+        ("kind", set(map(str, EventKind))),
+        ("action", set(map(str, Action))),
+        ("status", set(map(str, AppointmentStatus))),
+    ],
 )
 def test_what_a_query_compares_with_is_a_value_that_there_is(column: str, known: set[str]) -> None:
     compared = re.findall(rf"\b{column} (?:=|NOT IN) (\([^)]+\)|'[^']+')", "\n".join(QUERIES))
@@ -39,3 +43,10 @@ def test_what_a_query_compares_with_is_a_value_that_there_is(column: str, known:
 
     assert values
     assert values <= known
+
+
+def test_a_query_that_leaves_appointments_out_leaves_out_those_that_are_not_live() -> None:
+    left_out = re.findall(r"\bstatus NOT IN \(([^)]+)\)", "\n".join(QUERIES))
+
+    assert left_out
+    assert all(set(re.findall(r"'([^']+)'", one)) == NOT_LIVE for one in left_out)
