@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from healthcare.adapters.postgres import scheduling
+from healthcare.adapters.postgres.scheduling.rows import LIVE
 from healthcare.domain.kernel import UserId
 from tests.examples import examples
 from tests.figures import Figures
@@ -31,12 +31,12 @@ def double_booked(world: World) -> int:
     """Return how many slots have two live appointments, and how many pairs put a patient in two places."""
     (row,) = world.ask(
         f"""
-        SELECT (SELECT count(*) FROM (SELECT FROM appointments WHERE {scheduling.LIVE}
+        SELECT (SELECT count(*) FROM (SELECT FROM appointments WHERE {LIVE}
                                        GROUP BY slot_id HAVING count(*) > 1) AS twice)
              + (SELECT count(*) FROM appointments a JOIN appointments b
                     ON a.patient_id = b.patient_id AND a.id < b.id
                    AND tstzrange(a.starts_at, a.ends_at) && tstzrange(b.starts_at, b.ends_at)
-                 WHERE a.{scheduling.LIVE} AND b.{scheduling.LIVE})
+                 WHERE a.{LIVE} AND b.{LIVE})
         """
     )
     assert isinstance(row[0], int)

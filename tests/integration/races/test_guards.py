@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 
-from healthcare.adapters.postgres import scheduling
 from healthcare.adapters.postgres.outbox import PostgresOutbox
+from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import Busy
 from healthcare.domain import policy
@@ -93,7 +93,7 @@ def test_the_locks_hold_without_the_constraints(world: World) -> None:
 
 
 def test_the_constraints_hold_without_the_locks_and_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling, "LOCK", NO_LOCKS)
+    monkeypatch.setattr(bookings, "LOCK", NO_LOCKS)
 
     what = seen(world)
 
@@ -107,7 +107,7 @@ def test_the_patients_queue_is_what_keeps_two_batches_from_a_deadlock(
 ) -> None:
     """The same patients at two doctors at once: one batch names them forwards, the other backwards."""
     if not queue:
-        monkeypatch.setattr(scheduling, "LOCK", NO_QUEUE)
+        monkeypatch.setattr(bookings, "LOCK", NO_QUEUE)
     before = deadlocks(world)
 
     asyncio.run(cross(world, rounds=ROUNDS if queue else MOST_ROUNDS))
@@ -121,7 +121,7 @@ async def cross(world: World, *, rounds: int) -> None:
     patients = world.add_users("patient", 60)
     here, there = world.add_doctors(2)
     container = Container(settings=settings.read(world.environment))
-    async with opened(container) as use_cases:
+    async with opened(container):
         for place in range(rounds):
             starts = [tomorrow_at(0) + timedelta(hours=place, minutes=minute) for minute in range(60)]
             forwards = list(zip(patients, world.add_slots(here, starts, minutes=1), strict=True))
@@ -130,7 +130,7 @@ async def cross(world: World, *, rounds: int) -> None:
                 [Booking(actor=Actor(who, "race"), slot=SlotId(slot), key=str(uuid4())) for who, slot in batch]
                 for batch in (forwards, backwards)
             ]
-            together = use_cases.book_appointment.together
+            together = container.together()
             answers = await asyncio.gather(*[together(batch) for batch in batches], return_exceptions=True)
             assert all(isinstance(one, (Busy, Refusal)) for one in answers if isinstance(one, BaseException)), answers
             if any(isinstance(one, Busy) for one in answers):
@@ -141,7 +141,7 @@ def test_with_neither_locks_nor_constraints_the_same_race_books_twice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop_constraints(world)
-    monkeypatch.setattr(scheduling, "LOCK", NO_LOCKS)
+    monkeypatch.setattr(bookings, "LOCK", NO_LOCKS)
 
     assert seen(world).double > 0
 

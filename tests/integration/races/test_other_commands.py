@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from healthcare.application.scheduling.decide import TakenForNow
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.consultation.errors import PrescriptionIssued
 from healthcare.domain.consultation.model import Item
@@ -111,7 +112,7 @@ async def test_a_slot_is_booked_or_taken_back_but_never_both(world: World) -> No
             done, refused = await race(*((book, take_back) if number % 2 else (take_back, book)))
             assert len(done) == len(refused) == 1
             ways.update(refused)
-    assert set(ways) <= {SlotTaken, NotFound}
+    assert set(ways) <= {TakenForNow, SlotTaken, NotFound}
     assert world.ask(
         "SELECT count(*) FROM appointments JOIN slots ON slots.id = slot_id WHERE withdrawn_at IS NOT NULL"
     ) == [(0,)]
