@@ -29,8 +29,7 @@ from healthcare.entrypoints.settings import Settings, read
 
 async def visit(use_cases: UseCases) -> str:
     """Let one person sign in and book. Each use case asks the policy table itself: nothing here decides who may."""
-    email = Email(input("E-mail: "))
-    password = getpass() if sys.stdin.isatty() else input("Password: ")
+    email, password = Email(input("E-mail: ")), getpass() if sys.stdin.isatty() else input("Password: ")
     user = (await use_cases.log_in(actor=Actor(None, "kiosk"), email=email, password=password)).user
     actor, zone = Actor(user.id, f"kiosk-{uuid4()}"), ZoneInfo(user.time_zone)
     specialties = await use_cases.list_specialties(actor=actor)

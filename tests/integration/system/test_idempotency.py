@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from healthcare.adapters.postgres import scheduling
+from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.domain.kernel import Actor, SlotId, UserId
 from healthcare.domain.scheduling.diary import Booking
 from healthcare.entrypoints import settings
@@ -162,7 +162,7 @@ def test_without_locks_and_constraints_one_key_has_several_effects(
         connection.execute("DROP INDEX one_live_appointment_per_slot")
         connection.execute("ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place")
         connection.execute("ALTER TABLE idempotency_keys DROP CONSTRAINT one_effect_per_key")
-    monkeypatch.setattr(scheduling, "LOCK", "SELECT %(slots)s::uuid[], %(patients)s::uuid[]")
+    monkeypatch.setattr(bookings, "LOCK", "SELECT %(slots)s::uuid[], %(patients)s::uuid[]")
     (patient,) = world.add_users("patient", 1)
     (doctor,) = world.add_doctors(1)
     slots = world.add_slots(doctor, [tomorrow_at(0) + place * timedelta(minutes=30) for place in range(40)])

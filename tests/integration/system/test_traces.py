@@ -204,7 +204,7 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
     assert [span.name for span in statements] == [
         "BEGIN",
         "WITH slots",
-        "SELECT appointments",
+        "SELECT users",
         "WITH appointments",
         "COMMIT",
     ]
@@ -217,13 +217,13 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
         "server.address": world.postgres["host"],
         "server.port": world.postgres["port"],
     }
-    assert "json_to_recordset(%(booked)s)" in said(statements[-2])["db.query.text"]
+    assert "json_to_recordset(%(new)s)" in said(statements[-2])["db.query.text"]
     assert (recording.name, recording.kind) == ("record-events", Span.SPAN_KIND_CONSUMER)
     assert {span.trace_id.hex() for span in (use_case, *statements, recording)} == {TRACE}
 
     # The second search is answered from the cache.
     asked, answered = ([span.name for span in receiver.below(search)] for search in receiver.named("search-slots"))
-    assert (asked, answered) == (["BEGIN", "SELECT appointments", "ROLLBACK"], [])
+    assert (asked, answered) == (["BEGIN", "SELECT slots", "ROLLBACK"], [])
 
     # Whoever says no has not failed.
     (refused,) = [span for span in requests if said(span)["http.response.status_code"] == 409]
@@ -257,6 +257,7 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
         "GET",
         "_OTHER",
         "forget-keys",
+        "mark-no-shows",
     }
     assert [body for body in receiver.bodies if CANARY in body.lower()] == []
 

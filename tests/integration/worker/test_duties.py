@@ -11,7 +11,7 @@ from structlog.typing import EventDict
 
 from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Actor
-from healthcare.entrypoints.worker.duties import drain, forget
+from healthcare.entrypoints.worker.duties import drain, repeat
 
 pytestmark = pytest.mark.anyio
 
@@ -127,9 +127,9 @@ async def test_a_drain_that_has_begun_is_finished() -> None:
     assert outbox.busy == 0
 
 
-async def test_old_keys_are_forgotten_at_the_start_and_stopping_takes_no_hour() -> None:
+async def test_a_chore_is_done_at_the_start_and_stopping_takes_no_hour() -> None:
     keys, stop = Outbox(), asyncio.Event()
-    working = asyncio.create_task(forget(keys, stop))
+    working = asyncio.create_task(repeat(keys, "keys", stop, every=3600))
     await asyncio.sleep(0.1)
 
     stop.set()
@@ -137,3 +137,48 @@ async def test_old_keys_are_forgotten_at_the_start_and_stopping_takes_no_hour() 
     async with asyncio.timeout(0.5):
         await working
     assert keys.calls == 1
+
+
+async def test_a_chore_goes_on_until_nothing_is_left_and_is_done_again_after_its_pause() -> None:
+    chore, stop = Outbox(waiting=401), asyncio.Event()
+    working = asyncio.create_task(repeat(chore, "no-shows", stop, every=0.3))
+    await asyncio.sleep(0.1)
+    first = chore.calls, chore.waiting
+    chore.waiting = 1
+
+    async with asyncio.timeout(2):
+        while chore.waiting:  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.01)
+    stop.set()
+    await working
+
+    assert first == (4, 0)
+
+
+async def test_a_chore_that_fails_is_tried_again_and_complained_about_once(logs: list[EventDict]) -> None:
+    chore, stop = Outbox(waiting=1, failures=3), asyncio.Event()
+    working = asyncio.create_task(repeat(chore, "no-shows", stop, every=0.05))
+
+    async with asyncio.timeout(2):
+        while chore.waiting:  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    stop.set()
+    await working
+
+    assert [(entry["event"], entry["about"]) for entry in logs] == [
+        ("worker.failed", "no-shows"),
+        ("worker.recovered", "no-shows"),
+    ]
+
+
+async def test_a_chore_that_never_ends_is_left_when_the_worker_is_told_to_stop() -> None:
+    chore, stop = Outbox(waiting=10**9, seconds=0.01), asyncio.Event()
+    working = asyncio.create_task(repeat(chore, "no-shows", stop, every=10))
+    await chore.is_asked(within=1)
+
+    stop.set()
+
+    async with asyncio.timeout(0.5):
+        await working
+    assert chore.waiting
