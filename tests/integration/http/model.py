@@ -1,17 +1,16 @@
-"""What a clinic must answer: its rules told a second time, by somebody who has not seen how they are written.
+"""What a clinic knows: its rules told a second time, by somebody who has not seen how they are written.
 
-Nothing of the product is imported. A command knows the request that it becomes, what may be wrong with it, whose role
-it needs, and what comes of it; `expect` puts these in the order in which refusals are promised. The model changes only
-when the answer is in, and takes from it no more than the ids of what is new.
+Nothing of the product is imported. The model changes only when the answer to a command is in, and takes from it no more
+than the ids of what is new. What is asked of it is in `commands.py`, `claims.py` and `care.py`.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,11 +18,18 @@ Json = Any
 Rows = dict[str, Counter[tuple[object, ...]]]
 """Tables by name; a row that is there twice counts."""
 
-NAME = re.compile(r"(users|slots|appointments|consultations|nothing) [0-9]+")
+NAME = re.compile(r"(users|slots|openings|holds|appointments|booked|noted|consultations|nothing) [0-9]+")
 NOTHING = "11111111-1111-4111-8111-111111111111"
 QUARTER = timedelta(minutes=15)
 PASSWORD = "correct horse battery staple"
 KEYS_ARE_KEPT = timedelta(hours=24)
+HELD_FOR = timedelta(minutes=5)
+MISSED_AFTER = timedelta(minutes=15)
+MOST_ALTERNATIVES = 3
+
+Reason = tuple[str | None, str | None, bool]
+"""In somebody's words, by its code, and whether the patient said so too late."""
+NO_REASON: Reason = None, None, False
 
 
 class New(str):
@@ -68,6 +74,8 @@ class Who(Enum):
     DOCTOR = auto()
     """Of what is asked for, or else any doctor."""
     PATIENT = auto()
+    HOLDER = auto()
+    """The patient who has the slot, or else any."""
     ADMIN = auto()
     NOBODY = auto()
     FORGED = auto()
@@ -80,7 +88,12 @@ class Who(Enum):
 Caller = str | Who
 """A user by id, or somebody who has no name."""
 
-ROLE_OF: Mapping[Caller, str] = {Who.DOCTOR: "doctor", Who.PATIENT: "patient", Who.ADMIN: "admin"}
+ROLE_OF: Mapping[Caller, str] = {
+    Who.DOCTOR: "doctor",
+    Who.PATIENT: "patient",
+    Who.HOLDER: "patient",
+    Who.ADMIN: "admin",
+}
 OUTSIDERS = (Who.NOBODY, Who.FORGED, Who.EXPIRED)
 
 
@@ -114,20 +127,35 @@ class Slot:
 
 @dataclass(frozen=True)
 class Appointment:
-    """A patient's claim on a slot, live unless it is cancelled."""
+    """A patient's claim on a slot, live unless it is cancelled; while it is pending, the slot is only held."""
 
     id: str
     slot: str
     patient: str
     fee: int
+    notice: int
+    """In hours."""
     status: str = "booked"
     version: int = 1
-    reason: str | None = None
+    expires: datetime | None = None
+    extended: bool = False
+    why: Reason = NO_REASON
+    """It was cancelled."""
 
     @property
     def live(self) -> bool:
         """Whether it claims its slot and its patient's time."""
         return self.status != "cancelled"
+
+    def at(self, now: datetime) -> "Appointment":
+        """Return it as everybody sees it: a hold that has run out is cancelled, whether or not anybody wrote that."""
+        if self.expires is None or now < self.expires:
+            return self
+        return self.become("cancelled", ("expired", "other", False))
+
+    def become(self, status: str, why: Reason = NO_REASON) -> "Appointment":
+        """Return it in its next status; only a hold ends by itself."""
+        return replace(self, status=status, version=self.version + 1, expires=None, why=why)
 
 
 @dataclass(frozen=True)
@@ -175,26 +203,50 @@ class Happened(NamedTuple):
         return "refused" if self.kind in {"access.refused", "sign_in.failed"} else "success"
 
 
+class Told(NamedTuple):
+    """What somebody is answered: the status, the version by its tag, and the body, which of a problem is its code.
+
+    Where a request is more than one transaction, each has its own part of the answer.
+    """
+
+    status: int
+    tag: str | None
+    body: Json
+
+
 @dataclass(frozen=True)
 class Answer:
     """What must be answered, and what has then come to be."""
 
     status: int
     body: Json = None
-    """Of a problem its code."""
     happened: tuple[tuple[str, str | None, str | None], ...] = ()
     """Kind, actor and subject."""
     keep: Callable[[list[str]], None] = lambda _: None
     """Takes the ids of what is new."""
+    tag: str | None = None
+    expired: tuple[str, ...] = ()
+    """The holds that had run out, and that whoever asked came upon."""
+    then: "tuple[Expect, ...]" = ()
+    """What the same request does next, each in a transaction of its own."""
+
+    @property
+    def told(self) -> Told:
+        """What of it can be seen."""
+        return Told(self.status, self.tag, self.body)
+
+
+Expect = Callable[["Model"], Answer]
+"""Says what must be answered, and changes nothing."""
 
 
 class Refused(Exception):
     """Why a command is not done; whoever asks for what is not theirs is remembered."""
 
-    def __init__(self, status: int, code: str, *, recorded: bool = False) -> None:
+    def __init__(self, status: int, code: str, *, recorded: bool = False, then: "tuple[Expect, ...]" = ()) -> None:
         """Refuse."""
         super().__init__(status, code)
-        self.status, self.code, self.recorded = status, code, recorded
+        self.status, self.code, self.recorded, self.then = status, code, recorded, then
 
 
 def not_found() -> Refused:
@@ -240,6 +292,7 @@ class Model:
 
     def accept(self, answer: Answer, body: Json, request: str) -> None:
         """Learn that a command was answered as expected."""
+        self._expire(answer.expired, request)
         ids = fresh(answer.body, body)
         answer.keep(ids)
         self.waiting += [
@@ -247,31 +300,62 @@ class Model:
             for kind, actor, subject in answer.happened
         ]
 
+    def _expire(self, holds: Collection[str], request: str) -> None:
+        self.appointments |= {id: self.appointments[id].at(self.now) for id in holds}
+        self.waiting += [Happened(request, "hold.expired", None, id, self.now) for id in holds]
+
+    def mark_no_shows(self, request: str) -> None:
+        """Let the worker note who did not come; it too comes upon holds that have run out."""
+        over = self.now - MISSED_AFTER
+        booked = [one for one in self.appointments.values() if one.status == "booked"]
+        missed = [one for one in booked if self.slots[one.slot].end <= over]
+        self._expire(self.run_out({name for one in missed for name in (one.slot, one.patient)}), request)
+        self.appointments |= {one.id: one.become("noshow") for one in missed}
+        self.waiting += [Happened(request, "appointment.missed", None, one.id, self.now) for one in missed]
+
     def record(self) -> None:
         """Let the worker turn events into entries, and forget old keys."""
         self.recorded, self.waiting = self.recorded + self.waiting, []
         self.receipts = {name: one for name, one in self.receipts.items() if one.at >= self.now - KEYS_ARE_KEPT}
 
-    def meant(self, command: "Command") -> "Command":
-        """Put ids in place of names: "slots 3" is the fourth slot, counted round, and "nothing 0" is none of them."""
-        names = {field.name: getattr(command, field.name) for field in fields(command)}
-        ids = {key: self._id(name) for key, name in names.items() if isinstance(name, str) and NAME.fullmatch(name)}
-        told = replace(command, **ids)
-        return replace(told, who=self._caller(told.who, told.target))
+    @property
+    def openings(self) -> list[str]:
+        """The slots that can be had."""
+        ahead = [one for one in self.slots.values() if one.start > self.now]
+        return [one.id for one in ahead if self.offered(one) and not self.taken(one)]
 
-    def _id(self, name: str) -> str:
+    @property
+    def holds(self) -> list[str]:
+        """The slots that are held."""
+        return [one.slot for one in self.claims() if one.status == "pending"]
+
+    @property
+    def booked(self) -> list[str]:
+        """The appointments that are."""
+        return [one.id for one in self.appointments.values() if one.status == "booked"]
+
+    @property
+    def noted(self) -> list[str]:
+        """The appointments of which somebody has noted who came."""
+        return [one.id for one in self.appointments.values() if one.status in {"checked-in", "noshow"}]
+
+    def named(self, name: str) -> str:
+        """Return the id: of "slots 3" that of the fourth slot, counted round, and of "nothing 0" that of none."""
         kind, number = name.split()
         things = list(getattr(self, kind, ()))
         return things[int(number) % len(things)] if things else NOTHING
 
-    def _caller(self, who: Caller, target: str | None) -> Caller:
+    def caller(self, who: Caller, target: str | None) -> Caller:
+        """Return who asks for something, if they have a name."""
         if who not in ROLE_OF:
             return who
         role = ROLE_OF[who]
         slot, patient = self.people_of(target)
-        its = patient if who is Who.PATIENT else slot.doctor if slot and who is Who.DOCTOR else None
+        holder = next((one.patient for one in self.claims() if one.live and one.slot == target), None)
+        doctor = slot.doctor if slot else None
+        known: dict[Caller, str | None] = {Who.DOCTOR: doctor, Who.PATIENT: patient, Who.HOLDER: holder}
         others = [one.id for one in self.users.values() if one.role == role] or [NOTHING]
-        return its or others[len(self.waiting) % len(others)]
+        return known.get(who) or others[len(self.waiting) % len(others)]
 
     def people_of(self, target: str | None) -> tuple[Slot | None, str | None]:
         """Return the slot that a thing is about, and its patient."""
@@ -281,20 +365,32 @@ class Model:
             return self.slots[self.appointments[target].slot], self.appointments[target].patient
         return self.slots.get(target or ""), None
 
-    def require_theirs(self, id: str, caller: User, *, patient_too: bool) -> None:
-        """Refuse whoever is not its doctor, and still a doctor, or its patient, where those may ask too."""
+    def require_theirs(self, id: str, caller: User, *, doctor_too: bool = True, patient_too: bool = True) -> None:
+        """Refuse whoever is not its doctor, and still a doctor, or its patient, where those may ask."""
         slot, patient = self.people_of(id)
         its_doctor = slot is not None and slot.doctor == caller.id and caller.role == "doctor"
-        if not its_doctor and not (patient_too and patient == caller.id):
+        if not (doctor_too and its_doctor) and not (patient_too and patient == caller.id):
             raise not_yours()
 
     def offered(self, slot: Slot) -> bool:
         """Say whether patients can have it if nobody else has it."""
         return not slot.withdrawn and self.users[slot.doctor].role == "doctor"
 
-    def taken(self, slot: Slot) -> bool:
+    def claims(self) -> list[Appointment]:
+        """Return all appointments as they are at this moment."""
+        return [one.at(self.now) for one in self.appointments.values()]
+
+    def run_out(self, reach: Collection[str]) -> tuple[str, ...]:
+        """Return the holds that have run out and are not yet cancelled, of these slots and these patients."""
+        return tuple(
+            one.id
+            for one in self.appointments.values()
+            if one != one.at(self.now) and (one.slot in reach or one.patient in reach)
+        )
+
+    def taken(self, slot: Slot, *, apart_from: Appointment | None = None) -> bool:
         """Say whether somebody has it."""
-        return any(one.live and one.slot == slot.id for one in self.appointments.values())
+        return any(one.live and one.slot == slot.id for one in self.claims() if one != apart_from)
 
     def standing(self, doctor: str) -> list[Slot]:
         """Return a doctor's slots, by start."""
@@ -315,6 +411,12 @@ class Model:
         ]
         return page([self.slot_body(one, tz) for one in sorted(found, key=lambda one: (one.start, one.id))])
 
+    def alternatives(self, wanted: str) -> list[Json]:
+        """Return what else the doctor of a slot has to offer soon."""
+        ahead = [one for one in self.standing(self.slots[wanted].doctor) if one.start > self.now]
+        free = [one for one in ahead if self.offered(one) and not self.taken(one)]
+        return [self.slot_body(one) for one in free[:MOST_ALTERNATIVES]]
+
     def doctor_body(self, slot: Slot) -> Json:
         """Name the doctor, with the specialty of the slot."""
         return {"id": slot.doctor, "full_name": self.users[slot.doctor].full_name, "specialty": slot.specialty}
@@ -334,22 +436,28 @@ class Model:
         }
 
     def appointment_body(self, one: Appointment) -> Json:
-        """Write an appointment down; the fee is what was asked then."""
-        slot = self.slots[one.slot]
+        """Write an appointment down; the fee and the notice are what was asked then."""
+        slot, (reason, code, late) = self.slots[one.slot], one.why
         return self.slot_body(slot) | {
             "id": one.id,
             "slot_id": slot.id,
             "patient": self.patient_body(one.patient),
             "fee": money(one.fee),
+            "notice_hours": one.notice,
             "status": one.status,
             "version": one.version,
+            "expires_at": written(one.expires) if one.expires else None,
+            "cancellation": {"reason": reason, "reason_code": code, "late": late} if reason else None,
         }
 
     def rows(self) -> Rows:
         """Return what the tables must hold."""
         tables: dict[str, list[tuple[object, ...]]] = {
             "users": [(one.id, one.email, one.role) for one in self.users.values()],
-            "profiles": [(id, one["specialty"], one["fee"]["amount"]) for id, one in self.profiles.items()],
+            "profiles": [
+                (id, one["specialty"], one["fee"]["amount"], one["notice_hours"], one["time_zone"])
+                for id, one in self.profiles.items()
+            ],
             "slots": [
                 (one.id, one.doctor, one.specialty, one.start, one.end, one.withdrawn) for one in self.slots.values()
             ],
@@ -358,7 +466,10 @@ class Model:
                 for one in self.appointments.values()
                 for slot in [self.slots[one.slot]]
             ],
-            "states": [(one.id, one.fee, one.status, one.version, one.reason) for one in self.appointments.values()],
+            "states": [
+                (one.id, one.status, one.version, one.fee, one.notice, one.expires, one.extended, *one.why)
+                for one in self.appointments.values()
+            ],
             "keys": [(*name, one.answer["id"], one.at) for name, one in self.receipts.items()],
             "consultations": [
                 (one.id, one.appointment, one.body["status"], one.started, one.ended)
@@ -386,587 +497,3 @@ def fresh(expected: Json, actual: Json) -> list[str]:
 def page(items: list[Json]) -> Json:
     """Write a list down that has no second page."""
     return {"items": items, "next_cursor": None}
-
-
-ANYBODY: None = None
-"""Also those who are not signed in."""
-ALL, ADMINS, DOCTORS, PATIENTS = {"patient", "doctor", "admin"}, {"admin"}, {"doctor"}, {"patient"}
-CARED = PATIENTS | DOCTORS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """Something that somebody asks of the clinic."""
-
-    method: ClassVar[str] = "GET"
-    template: ClassVar[str]
-    roles: ClassVar[set[str] | None]
-
-    who: Caller
-    target: str | None = None
-    """What it is asked of; in the audit entry of a refusal its subject."""
-
-    @property
-    def body(self) -> Json:
-        """What is sent along."""
-        return None
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """What stands behind the path."""
-        return {}
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What is not usual."""
-        return {}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """Say what is wrong with the command itself, whatever the clinic knows."""
-        return None
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Say what comes of it, for a caller whose role allows it; raise Refused if nothing does."""
-        raise NotImplementedError
-
-    def expect(self, clinic: Model) -> Answer:
-        """Say what must be answered."""
-        user = None if isinstance(self.who, Who) else clinic.users.get(self.who)
-        try:
-            return self.decide(clinic, self._admitted(user, clinic.now))
-        except Refused as refused:
-            events = [("access.refused", user.id, self.target)] if refused.recorded and user else []
-            return Answer(refused.status, refused.code, tuple(events))
-
-    def _admitted(self, user: User | None, now: datetime) -> User:
-        """Refuse in the order that is promised: who asks, then what they sent, then whether their role allows it."""
-        if self.roles is not ANYBODY and isinstance(self.who, Who):
-            raise Refused(401, "unauthenticated" if self.who is Who.NOBODY else "invalid-token")
-        if fault := self.fault(now):
-            raise fault
-        if self.roles is ANYBODY:
-            return STRANGER
-        if user is None:
-            raise Refused(401, "unauthenticated")
-        if user.role not in self.roles:
-            raise Refused(403, "forbidden", recorded=True)
-        return user
-
-
-STRANGER = User("", "", "", "", "")
-"""Whoever asks for what anybody may have."""
-
-
-def invalid(wrong: bool) -> Refused | None:
-    """Refuse a value that is wrong."""
-    return Refused(422, "invalid") if wrong else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Register(Command):
-    """Become a patient."""
-
-    method, template, roles = "POST", "/auth/register", ANYBODY
-    email: str
-    password: str
-
-    @property
-    def body(self) -> Json:
-        """Who they say they are."""
-        return {"email": self.email, "password": self.password, "full_name": "Grace Hopper", "time_zone": "UTC"}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """Short passwords are none."""
-        return invalid(len(self.password) < 15)
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """One account per address."""
-        if any(one.email.lower() == self.email.lower() for one in clinic.users.values()):
-            raise Refused(409, "email-taken")
-        user = User(NEW, self.email, "Grace Hopper", "patient", "UTC")
-
-        def keep(ids: list[str]) -> None:
-            (id,) = ids
-            clinic.users[id] = replace(user, id=id)
-
-        return Answer(201, user.body, (("user.registered", NEW, NEW),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogIn(Command):
-    """Sign in."""
-
-    method, template, roles = "POST", "/auth/login", ANYBODY
-    email: str
-    password: str
-
-    @property
-    def body(self) -> Json:
-        """How they prove it."""
-        return {"email": self.email, "password": self.password}
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """An unknown address and a wrong password look the same, and are told apart in the audit entry."""
-        found = next((one for one in clinic.users.values() if one.email.lower() == self.email.lower()), None)
-        if found is None or self.password != PASSWORD:
-            return Answer(401, "sign-in-failed", (("sign_in.failed", None, found.id if found else None),))
-        body = {"access_token": Something(), "token_type": "Bearer", "expires_in": 900, "user": found.body}
-        return Answer(200, body, (("sign_in.succeeded", found.id, found.id),))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadSelf(Command):
-    """See who you are."""
-
-    template, roles = "/auth/me", ALL
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Everybody may."""
-        return Answer(200, caller.body)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangeRole(Command):
-    """Give a user a role."""
-
-    method, template, roles = "POST", "/auth/admin/role", ADMINS
-    target: str
-    role: str
-
-    @property
-    def body(self) -> Json:
-        """Who becomes what."""
-        return {"user_id": self.target, "role": self.role}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """There are three roles."""
-        return invalid(self.role not in ALL)
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Somebody must be left who can give roles."""
-        if (user := clinic.users.get(self.target)) is None:
-            raise not_found()
-        admins = [one for one in clinic.users.values() if one.role == "admin"]
-        if admins == [user] and self.role != "admin":
-            raise Refused(409, "last-admin")
-        if user.role == self.role:
-            return Answer(200, user.body)
-        after = replace(user, role=self.role)
-
-        def keep(_: list[str]) -> None:
-            clinic.users[user.id] = after
-
-        return Answer(200, after.body, (("role.changed", caller.id, user.id),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepProfile(Command):
-    """Say what you do."""
-
-    method, template, roles = "POST", "/booking/doctor/profile", DOCTORS
-    specialty: str
-    fee: int
-
-    @property
-    def body(self) -> Json:
-        """The profile."""
-        return {
-            "specialty": self.specialty,
-            "languages": ["en"],
-            "fee": money(self.fee),
-            "time_zone": "UTC",
-            "registration_number": "AT-1",
-        }
-
-    def fault(self, now: datetime) -> Refused | None:
-        """Specialties are written in lower case."""
-        return invalid(not self.specialty.islower())
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Slots that have not started follow to the new specialty."""
-
-        def keep(_: list[str]) -> None:
-            clinic.profiles[caller.id] = self.body
-            for slot in clinic.standing(caller.id):
-                if slot.start > clinic.now:
-                    clinic.slots[slot.id] = replace(slot, specialty=self.specialty)
-
-        return Answer(200, self.body, keep=keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListSpecialties(Command):
-    """See what there is."""
-
-    template, roles = "/booking/specialties", ANYBODY
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Those that have a doctor."""
-        doctors = {one.id for one in clinic.users.values() if one.role == "doctor"}
-        return Answer(
-            200, {"items": sorted({one["specialty"] for id, one in clinic.profiles.items() if id in doctors})}
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Publish(Command):
-    """Offer free time."""
-
-    method, template, roles = "POST", "/booking/doctor/availability", DOCTORS
-    start: datetime
-    quarters: int
-    minutes: int
-
-    @property
-    def body(self) -> Json:
-        """When, and in slots of which length."""
-        end = self.start + self.quarters * QUARTER
-        return {"start": self.start.isoformat(), "end": end.isoformat(), "slot_minutes": self.minutes}
-
-    @property
-    def offer(self) -> list[tuple[datetime, datetime]]:
-        """The whole slots that fit in."""
-        length = timedelta(minutes=self.minutes)
-        starts = [self.start + place * length for place in range(self.quarters * QUARTER // length)]
-        return [(start, start + length) for start in starts]
-
-    def fault(self, now: datetime) -> Refused | None:
-        """It must lie ahead, and a slot must fit in that is long enough."""
-        return invalid(self.minutes < 5 or not self.offer or self.start <= now)
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """All of it, or none."""
-        if (profile := clinic.profiles.get(caller.id)) is None:
-            raise Refused(409, "profile-missing")
-        first, last = self.offer[0][0], self.offer[-1][1]
-        if any(slot.start < last and first < slot.end for slot in clinic.standing(caller.id)):
-            raise Refused(409, "slots-overlap")
-        new = [Slot(NEW, caller.id, profile["specialty"], start, end) for start, end in self.offer]
-
-        def keep(ids: list[str]) -> None:
-            for id, slot in zip(ids, new, strict=True):
-                clinic.slots[id] = replace(slot, id=id)
-
-        body = {"items": [clinic.slot_body(slot) for slot in new]}
-        return Answer(201, body, (("slots.published", caller.id, caller.id),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListSlots(Command):
-    """See what you offer."""
-
-    template, roles = "/booking/doctor/slots", DOCTORS
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Past ones too, and who is busy when."""
-        return Answer(
-            200,
-            page(
-                [
-                    clinic.slot_body(slot) | {"status": "busy" if clinic.taken(slot) else "free"}
-                    for slot in clinic.standing(caller.id)
-                ]
-            ),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakeBack(Command):
-    """Withdraw a slot."""
-
-    method, template, roles = "DELETE", "/booking/doctor/slots/{id}", DOCTORS
-    target: str
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Only one's own, and only while it is free."""
-        if (slot := clinic.slots.get(self.target)) is None:
-            raise not_found()
-        if slot.doctor != caller.id:
-            raise not_yours()
-        if slot.withdrawn:
-            raise not_found()
-        if clinic.taken(slot):
-            raise Refused(409, "slot-taken")
-
-        def keep(_: list[str]) -> None:
-            clinic.slots[slot.id] = replace(slot, withdrawn=True)
-
-        return Answer(204, keep=keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search(Command):
-    """Find free slots."""
-
-    template, roles = "/booking/slots/search", ANYBODY
-    specialty: str
-    day: date
-    zone: str
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Which slots."""
-        return {"specialty": self.specialty, "date": self.day.isoformat(), "tz": self.zone, "limit": "500"}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """Mars has no time zone yet."""
-        return invalid(self.zone.startswith("Mars"))
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Anybody may."""
-        return Answer(200, clinic.free(self.specialty, self.day, self.zone))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Book(Command):
-    """Claim a slot."""
-
-    method, template, roles = "POST", "/booking/slots/book", PATIENTS
-    target: str
-    key: str | None
-
-    @property
-    def body(self) -> Json:
-        """Which slot."""
-        return {"slot_id": self.target}
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The key."""
-        return {"Idempotency-Key": self.key} if self.key else {}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """A key must be there."""
-        return None if self.key else Refused(400, "unreadable")
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """What a key was answered comes first; then the slot, and last the patient's own time."""
-        name = caller.id, self.key or ""
-        if receipt := clinic.receipts.get(name):
-            if receipt.slot != self.target:
-                raise Refused(422, "key-reused")
-            return Answer(201, receipt.answer)
-        slot = clinic.slots.get(self.target)
-        if slot is None or not clinic.offered(slot):
-            raise not_found()
-        if clinic.taken(slot):
-            raise Refused(409, "slot-taken")
-        if slot.start <= clinic.now:
-            raise Refused(422, "slot-in-the-past")
-        mine = [clinic.slots[one.slot] for one in clinic.appointments.values() if one.live and one.patient == caller.id]
-        if any(other.start < slot.end and slot.start < other.end for other in mine):
-            raise Refused(409, "patient-busy")
-        new = Appointment(NEW, slot.id, caller.id, clinic.profiles[slot.doctor]["fee"]["amount"])
-        body = clinic.appointment_body(new)
-
-        def keep(ids: list[str]) -> None:
-            (id,) = ids
-            clinic.appointments[id] = replace(new, id=id)
-            clinic.receipts[name] = Receipt(slot.id, body | {"id": id}, clinic.now)
-
-        return Answer(201, body, (("appointment.booked", caller.id, NEW),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListAppointments(Command):
-    """See your appointments."""
-
-    template, roles = "/booking/appointments", CARED
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Those one has as a patient and, as long as one is a doctor, as a doctor."""
-        mine = [
-            (slot.start, one.id, one)
-            for one in clinic.appointments.values()
-            for slot in [clinic.slots[one.slot]]
-            if one.patient == caller.id or (slot.doctor == caller.id and caller.role == "doctor")
-        ]
-        return Answer(
-            200, page([clinic.appointment_body(one) for _, _, one in sorted(mine, key=lambda each: each[:2])])
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfAppointment(Command):
-    """What is asked of an appointment, by those whom it concerns."""
-
-    target: str
-
-    def found(self, clinic: Model, caller: User, *, patient_too: bool = True) -> Appointment:
-        """Return it, if it is the caller's."""
-        if (found := clinic.appointments.get(self.target)) is None:
-            raise not_found()
-        clinic.require_theirs(found.id, caller, patient_too=patient_too)
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadAppointment(OfAppointment):
-    """See one."""
-
-    template, roles = "/booking/appointments/{id}", CARED
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """As it stands."""
-        return Answer(200, clinic.appointment_body(self.found(clinic, caller)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cancel(OfAppointment):
-    """Give one up."""
-
-    method, template, roles = "POST", "/booking/appointments/{id}/cancel", CARED
-    reason: str
-
-    @property
-    def body(self) -> Json:
-        """Why."""
-        return {"reason": self.reason}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """A reason says something."""
-        return invalid(not self.reason.strip())
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Before it starts, and before care has begun."""
-        found = self.found(clinic, caller)
-        if found.status != "booked":
-            raise Refused(409, "appointment-not-booked")
-        if clinic.slots[found.slot].start <= clinic.now:
-            raise Refused(409, "appointment-started")
-        after = replace(found, status="cancelled", version=found.version + 1, reason=self.reason)
-
-        def keep(_: list[str]) -> None:
-            clinic.appointments[found.id] = after
-
-        event = ("appointment.cancelled", caller.id, found.id)
-        return Answer(200, clinic.appointment_body(after), (event,), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start(OfAppointment):
-    """Begin the care."""
-
-    method, template, roles = "POST", "/consultation/start", DOCTORS
-
-    @property
-    def body(self) -> Json:
-        """Of which appointment."""
-        return {"appointment_id": self.target}
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """At any time; to start again changes nothing."""
-        found = self.found(clinic, caller, patient_too=False)
-        if existing := next((one for one in clinic.consultations.values() if one.appointment == found.id), None):
-            return Answer(200, existing.body)
-        if found.status != "booked":
-            raise Refused(409, "appointment-not-booked")
-        new = Consultation(NEW, found.id, clinic.now)
-
-        def keep(ids: list[str]) -> None:
-            (id,) = ids
-            clinic.appointments[found.id] = replace(found, status="fulfilled", version=found.version + 1)
-            clinic.consultations[id] = replace(new, id=id)
-
-        return Answer(201, new.body, (("consultation.started", caller.id, NEW),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfConsultation(Command):
-    """What is asked of a consultation."""
-
-    target: str
-
-    def found(self, clinic: Model, caller: User, *, patient_too: bool = True) -> Consultation:
-        """Return it, if it is the caller's."""
-        if (found := clinic.consultations.get(self.target)) is None:
-            raise not_found()
-        clinic.require_theirs(found.id, caller, patient_too=patient_too)
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prescribe(OfConsultation):
-    """Order medicines."""
-
-    method, template, roles = "POST", "/consultation/{id}/prescription", DOCTORS
-    medicine: str
-
-    @property
-    def body(self) -> Json:
-        """One medicine."""
-        rest = dict.fromkeys(("dose", "route", "frequency", "duration"), "as said")
-        return {"items": [{"medicine": self.medicine, **rest, "instructions": ""}]}
-
-    def fault(self, now: datetime) -> Refused | None:
-        """It must have a name."""
-        return invalid(not self.medicine.strip())
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Once and for all."""
-        found = self.found(clinic, caller, patient_too=False)
-        if found.ended:
-            raise Refused(409, "prescription-issued")
-        slot, patient = clinic.people_of(found.id)
-        assert slot
-        assert patient
-        body = {
-            "id": NEW,
-            "consultation_id": found.id,
-            "doctor": clinic.doctor_body(slot),
-            "patient": clinic.patient_body(patient),
-            "items": self.body["items"],
-            "issued_at": written(clinic.now),
-        }
-
-        def keep(ids: list[str]) -> None:
-            (id,) = ids
-            clinic.consultations[found.id] = replace(found, ended=clinic.now)
-            clinic.prescriptions[found.id] = body | {"id": id}
-
-        return Answer(201, body, (("prescription.issued", caller.id, NEW),), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadPrescription(OfConsultation):
-    """See what was ordered."""
-
-    template, roles = "/consultation/{id}/prescription", CARED
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """Names are those of the day of issue, and who reads is remembered."""
-        found = self.found(clinic, caller)
-        if (prescription := clinic.prescriptions.get(found.id)) is None:
-            raise not_found()
-        return Answer(200, prescription, (("prescription.read", caller.id, prescription["id"]),))
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchAudit(Command):
-    """See who did what."""
-
-    template, roles = "/audit", ADMINS
-    subject: str
-    """Not the target: a refusal names none."""
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Of whose data."""
-        return {"subject": self.subject, "limit": "500"}
-
-    def decide(self, clinic: Model, caller: User) -> Answer:
-        """What the worker has recorded until now."""
-        entries = InAnyOrder(
-            {
-                "id": NEW,
-                "at": written(one.at),
-                "actor_id": one.actor,
-                "kind": one.kind,
-                "subject_id": one.subject,
-                "outcome": one.outcome,
-                "request_id": one.request,
-            }
-            for one in clinic.recorded
-            if one.subject == self.subject
-        )
-        return Answer(200, page(entries))

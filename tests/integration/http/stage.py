@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import product
@@ -17,18 +17,21 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
+from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.audit.model import Entry
-from healthcare.domain.kernel import Event, Paging, Role, UserId
+from healthcare.domain.kernel import Clock, Event, Paging, Role, UserId
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.entrypoints.api.scheduling import render
 from tests.builders import DAY, HOUR, NOBODY, SYSTEM, FakeClock
 from tests.clinic import Clinic, Database
+from tests.integration.http.commands import Command
 from tests.integration.http.conftest import client_of
-from tests.integration.http.model import NOTHING, Caller, Command, Json, Model, Rows, User, Who
+from tests.integration.http.model import NO_REASON, NOTHING, Caller, Json, Model, Rows, Told, User, Who
 from tests.integration.races.offices import refused_here
+from tests.integration.shared_clock import SharedClock
 from tests.integration.world import Conninfo
 
 T = TypeVar("T")
@@ -51,12 +54,18 @@ class Backend(Database, Protocol):
         ...
 
 
+Kind = Callable[[Clock], MemoryDatabase]
+
+
 @dataclass
 class InMemory:
     """A new database in memory each time."""
 
-    kind: type[MemoryDatabase]
-    database: MemoryDatabase = field(default_factory=MemoryDatabase)
+    kind: Kind
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.database = self.kind(self.clock)
 
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self.database.begin()
@@ -66,7 +75,7 @@ class InMemory:
     async def check(self) -> None: ...
 
     async def empty(self) -> None:
-        self.database = self.kind()
+        self.database = self.kind(self.clock)
 
     async def rows(self) -> Rows:
         async with self.begin() as uow:
@@ -75,14 +84,16 @@ class InMemory:
         return plain(
             {
                 "users": [(one.user.id, one.user.email.value, one.user.role) for one in tx.accounts],
-                "profiles": [(one.doctor, one.specialty, one.fee.amount) for one in tx.profiles],
+                "profiles": [
+                    (one.doctor, one.specialty, one.fee.amount, one.notice_hours, one.time_zone) for one in tx.profiles
+                ],
                 "slots": [
                     (one.id, one.doctor, one.specialty, one.time.start, one.time.end, one.withdrawn) for one in tx.slots
                 ],
                 "appointments": [
                     (one.id, one.slot, one.doctor, one.patient, one.time.start, one.time.end) for one in tx.appointments
                 ],
-                "states": [(one.id, one.fee.amount, one.status, one.version, one.reason) for one in tx.appointments],
+                "states": [state_of(one) for one in tx.appointments],
                 "keys": [(*name, one.receipt.appointment.id, one.at) for name, one in tx.receipts.items()],
                 "consultations": [
                     (one.id, one.appointment, one.status, one.started_at, one.ended_at) for one in tx.consultations
@@ -95,6 +106,11 @@ class InMemory:
         )
 
 
+def state_of(one: AppointmentRow) -> tuple[object, ...]:
+    why = (one.cancellation.reason, one.cancellation.code, one.cancellation.late) if one.cancellation else NO_REASON
+    return one.id, one.status, one.version, one.fee.amount, one.notice_hours, one.expires_at, one.extended, *why
+
+
 def row_of(one: Event | Entry) -> tuple[object, ...]:
     return one.request, one.kind, one.actor, one.subject, one.at, one.outcome
 
@@ -102,10 +118,11 @@ def row_of(one: Event | Entry) -> tuple[object, ...]:
 EVENT = "request_id, kind, actor_id, subject_id, at, outcome"
 COLUMNS = {
     "users": "id, email, role FROM users",
-    "profiles": "doctor_id, specialty, fee_amount FROM doctor_profiles",
+    "profiles": "doctor_id, specialty, fee_amount, notice_hours, time_zone FROM doctor_profiles",
     "slots": "id, doctor_id, specialty, starts_at, ends_at, withdrawn_at IS NOT NULL FROM slots",
     "appointments": "id, slot_id, doctor_id, patient_id, starts_at, ends_at FROM appointments",
-    "states": "id, fee_amount, status, version, cancellation_reason FROM appointments",
+    "states": "id, status, version, fee_amount, notice_hours, expires_at, extended, "
+    "cancellation_reason, cancellation_code, cancelled_late FROM appointments",
     "keys": "user_id, key, answer->>'id', created_at FROM idempotency_keys",
     "consultations": "id, appointment_id, status, started_at, ended_at FROM consultations",
     "prescriptions": "id, consultation_id FROM prescriptions",
@@ -145,17 +162,16 @@ def plain(tables: Mapping[str, Sequence[tuple[object, ...]]]) -> Rows:
 
 @dataclass(frozen=True)
 class Said:
-    """What a command was answered; of a problem its code."""
+    """What a command was answered, one transaction after the other."""
 
     command: Command
     request: str
-    status: int
-    body: Json
+    told: list[Told]
 
     @property
     def turned_away(self) -> bool:
-        """Whether the servers were too slow, as they may be on a machine that others use too: nothing happened."""
-        return self.body in ("busy", "unavailable")
+        """Whether the servers were too slow, as they may be on a machine that others use too."""
+        return self.told[0].body in ("busy", "unavailable")
 
 
 class Stage:
@@ -195,7 +211,7 @@ class Stage:
         async def empty() -> Model:
             await self.backend.empty()
             await self.clinic.cache.forget({Touched(specialty) for specialty in SPECIALTIES})
-            self.clinic.clock.time = LATE
+            self.clinic.clock.set(LATE)
             admin = await self.clinic.user(Role.ADMIN, email="admin@example.org")
             known = User(str(admin.id), admin.email.value, admin.full_name, admin.role, admin.time_zone)
             return Model(LATE, {known.id: known})
@@ -215,6 +231,7 @@ class Stage:
         """Let the worker do all that it has to do."""
 
         async def work() -> None:
+            await self.clinic.can.mark_no_shows(actor=SYSTEM)
             await self.clinic.can.record_events(actor=SYSTEM, most=1000)
             await self.clinic.can.forget_keys(actor=SYSTEM)
 
@@ -242,7 +259,7 @@ class Stage:
             headers={**self._signed(command.who), **command.headers, "X-Request-Id": request},
         )
         said = self._read(command, request, response)
-        self.seen[type(command).__name__, said.body if response.is_error else "done"] += 1
+        self.seen[type(command).__name__, said.told[0].body if response.is_error else "done"] += 1
         return said
 
     def _signed(self, who: Caller) -> dict[str, str]:
@@ -267,29 +284,30 @@ class Stage:
         assert response.headers["x-request-id"] == request
         if response.is_success:
             assert media_type == ("application/json" if response.content else None)
-            return Said(command, request, status, body)
+            return Said(command, request, command.told(status, response.headers.get("etag"), body))
         assert media_type == "application/problem+json"
         assert (body["status"], body["request_id"]) == (status, request)
         assert body["code"] in named[status]
         assert (status == 503) is ("retry-after" in response.headers)
-        return Said(command, request, status, body["code"])
+        more = [body[name] for name in ("alternatives",) if name in body]
+        return Said(command, request, [Told(status, None, part) for part in (body["code"], *more)])
 
 
 @contextmanager
-def in_memory(kind: type[MemoryDatabase] = MemoryDatabase) -> Iterator[Stage]:
+def in_memory(kind: Kind = MemoryDatabase) -> Iterator[Stage]:
     """Open a clinic in memory."""
     backend = InMemory(kind)
     with asyncio.Runner() as runner:
-        yield Stage(runner, Clinic(backend), backend)
+        yield Stage(runner, Clinic(backend, clock=backend.clock), backend)
 
 
 @contextmanager
 def on_servers(conninfo: Conninfo, redis: tuple[str, int]) -> Iterator[Stage]:
     """Open a clinic on PostgreSQL and Redis; afterwards show that no constraint had to refuse."""
-    clock, (host, port) = FakeClock(), redis
+    clock, (host, port) = SharedClock(conninfo), redis
     backend, cache = OnPostgres(conninfo), RedisSearchCache(host=host, port=port, clock=clock)
     refused = refused_here()
-    with asyncio.Runner() as runner:
+    with asyncio.Runner() as runner, closing(clock):
         runner.run(backend.open())
         try:
             yield Stage(runner, Clinic(backend, cache, clock=clock), backend)
