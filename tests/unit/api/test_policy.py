@@ -18,6 +18,7 @@ from tests.clinic import Clinic
 OPEN = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs", "/docs/{name}"}
 NOT_OVER_HTTP = {
     Action.CREATE_ADMIN,
+    Action.MARK_NO_SHOWS,
     Action.FORGET_KEYS,
     Action.RECORD_EVENTS,
     Action.LIST_DEAD_LETTERS,

@@ -36,7 +36,7 @@ from tests.builders import NOBODY, NOW, SYSTEM, a_user_id, an_actor, happened_at
 
 
 def test_a_refusal_says_what_its_docstring_says() -> None:
-    assert str(SlotTaken()) == "Somebody has already booked this slot."
+    assert str(SlotTaken()) == "Somebody has already booked this slot, or holds it."
     assert str(EmailTaken()) == "Somebody has already registered with this e-mail address."
 
 

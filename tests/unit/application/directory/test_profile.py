@@ -1,14 +1,20 @@
 """A doctor's own profile, and the specialties that have a doctor."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from healthcare.domain.kernel import EventKind, Money, NotYours, Role
-from healthcare.domain.scheduling.model import Touched
+from healthcare.domain.kernel import Doctor, EventKind, Money, NotYours, Paging, Role
+from healthcare.domain.scheduling.model import Slot, Touched
 from tests.builders import HOUR, NOBODY, NOW, TOMORROW, a_profile, a_user_id, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale
 
 pytestmark = pytest.mark.anyio
+
+
+async def listed(clinic: Clinic, doctor: Doctor) -> Sequence[Slot]:
+    return (await clinic.can.list_slots(actor=an_actor(doctor.id), paging=Paging())).items
 
 
 async def test_a_doctor_says_what_they_do(clinic: Clinic) -> None:
@@ -53,10 +59,10 @@ async def test_slots_that_have_not_started_follow_to_a_new_specialty(clinic: Cli
 
     assert await clinic.free("cardiology") == []
     assert [slot.id for slot in await clinic.free("neurology")] == [future.id]
-    async with clinic.database.begin() as uow:
-        kept = await uow.slots.lock(past.id)
-    assert kept
-    assert kept.doctor.specialty == "cardiology"
+    assert {slot.id: slot.doctor.specialty for slot in await listed(clinic, doctor)} == {
+        past.id: "cardiology",
+        future.id: "neurology",
+    }
 
 
 async def test_slots_cost_what_the_profile_says_and_appointments_what_it_said(clinic: Clinic) -> None:
@@ -70,6 +76,20 @@ async def test_slots_cost_what_the_profile_says_and_appointments_what_it_said(cl
     kept = await clinic.appointment(appointment.id)
     assert kept
     assert kept.fee == Money(100, "EUR")
+
+
+async def test_slots_ask_for_the_notice_that_the_profile_says_and_appointments_for_what_it_said(
+    clinic: Clinic,
+) -> None:
+    doctor = await clinic.doctor(notice_hours=24)
+    booked, held, free = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n in range(3)))
+    claims = [await clinic.booked(booked), await clinic.held(held)]
+
+    await clinic.can.keep_profile(actor=an_actor(doctor.id), profile=a_profile(doctor.id, notice_hours=48))
+
+    assert [(slot.id, slot.notice_hours) for slot in await clinic.free()] == [(free.id, 48)]
+    assert [one.notice_hours for one in await clinic.appointments(doctor)] == [24, 24]
+    assert [one.notice_hours for one in claims] == [24, 24]
 
 
 async def test_searches_of_both_specialties_are_told_once_the_change_can_be_seen() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthcare.domain.directory.model import LONGEST_LANGUAGE, LONGEST_SPECIALTY, MOST_LANGUAGES
+from healthcare.domain.directory.model import LONGEST_LANGUAGE, LONGEST_SPECIALTY, MOST_LANGUAGES, MOST_NOTICE
 from healthcare.domain.kernel import Invalid
 from tests.builders import a_profile
 
@@ -94,3 +94,16 @@ def test_a_registration_number_says_something(number: str) -> None:
         a_profile(registration_number=number)
 
     assert refused.value.faults[0].path == ("registration_number",)
+
+
+@pytest.mark.parametrize("hours", [0, 24, MOST_NOTICE])
+def test_a_doctor_wants_to_know_of_a_cancellation_up_to_a_week_before(hours: int) -> None:
+    assert a_profile(notice_hours=hours).notice_hours == hours
+
+
+@pytest.mark.parametrize("hours", [-1, MOST_NOTICE + 1])
+def test_any_other_notice_is_refused(hours: int) -> None:
+    with pytest.raises(Invalid) as refused:
+        a_profile(notice_hours=hours)
+
+    assert refused.value.faults[0].path == ("notice_hours",)
