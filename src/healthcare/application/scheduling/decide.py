@@ -28,6 +28,8 @@ class DecideTogether:
 
     async def __call__(self, asked: Sequence[Ask]) -> list[Appointment | Slot | Refusal]:
         """Return for each what came of it. The diary asks the policy table first: it knows the roles."""
+        if not asked:
+            return []
         async with touching(self.cache) as touched, self.begin() as uow:
             diary = await uow.bookings.lock(asked)
             diary.sweep(self.happened, request=asked[0].actor.request)

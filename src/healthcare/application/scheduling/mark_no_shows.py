@@ -30,7 +30,5 @@ class MarkNoShows:
         permit(self.action, actor)
         async with self.begin() as uow:
             overdue = await uow.appointments.overdue(MOST_AT_ONCE, before=self.clock.now() - MISSED_AFTER)
-        if not overdue:
-            return 0
         answers = await self.together([Missing(actor=actor, appointment=one) for one in overdue])
         return sum(not isinstance(one, Refusal) for one in answers)

@@ -1,14 +1,15 @@
 """Reading, listing and cancelling appointments."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, Role, UserId
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
-from tests.builders import DAY, HOUR, NOW, TOMORROW, an_actor
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Cancellation, ReasonCode, Touched
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale
 
@@ -85,17 +86,53 @@ async def test_appointments_are_listed_page_by_page(clinic: Clinic) -> None:
     assert second.next is None
 
 
-@pytest.mark.parametrize("side", ["patient", "doctor"])
-async def test_its_patient_or_its_doctor_cancels_an_appointment(clinic: Clinic, side: str) -> None:
-    appointment = await clinic.booked()
-    who = appointment.patient.id if side == "patient" else appointment.doctor.id
+@pytest.mark.parametrize(("side", "code"), [("patient", "pat"), ("doctor", "prov"), ("admin", "other")])
+async def test_its_patient_its_doctor_or_any_admin_cancels_an_appointment(clinic: Clinic, side: str, code: str) -> None:
+    appointment, admin = await clinic.booked(), await clinic.user(Role.ADMIN)
+    who = {"patient": appointment.patient.id, "doctor": appointment.doctor.id, "admin": admin.id}[side]
 
     cancelled = await cancel(clinic, who, appointment)
 
     assert (cancelled.status, cancelled.version) == (AppointmentStatus.CANCELLED, 2)
+    assert cancelled.cancellation == Cancellation("ill", ReasonCode(code))
     assert await clinic.appointment(appointment.id) == cancelled
     (event,) = await clinic.events(EventKind.APPOINTMENT_CANCELLED)
     assert (event.actor, event.subject) == (who, appointment.id)
+
+
+async def test_a_code_of_ones_own_is_kept(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+
+    await clinic.can.cancel_appointment(
+        actor=an_actor(appointment.patient.id), appointment=appointment.id, reason="snow", code=ReasonCode.OTH_WEATH
+    )
+
+    kept = await clinic.appointment(appointment.id)
+    assert kept
+    assert kept.cancellation == Cancellation("snow", ReasonCode.OTH_WEATH)
+
+
+@pytest.mark.parametrize(("left", "late"), [(24 * HOUR, False), (24 * HOUR - MINUTE, True)])
+async def test_a_patient_may_cancel_later_than_the_doctor_asks_and_that_is_marked(
+    clinic: Clinic, left: timedelta, late: bool
+) -> None:
+    doctor = await clinic.doctor(notice_hours=24)
+    appointment = await clinic.booked(await clinic.slot(doctor, NOW + 2 * DAY))
+    clinic.clock.set(appointment.time.start - left)
+
+    cancelled = await cancel(clinic, appointment.patient.id, appointment)
+
+    assert cancelled.cancellation == Cancellation("ill", ReasonCode.PAT, late=late)
+
+
+async def test_the_notice_is_that_of_when_it_was_booked(clinic: Clinic) -> None:
+    doctor = await clinic.doctor(notice_hours=0)
+    appointment = await clinic.booked(await clinic.slot(doctor))
+    await clinic.can.keep_profile(actor=an_actor(doctor.id), profile=a_profile(doctor.id, notice_hours=168))
+
+    cancelled = await cancel(clinic, appointment.patient.id, appointment)
+
+    assert cancelled.cancellation == Cancellation("ill", ReasonCode.PAT, late=False)
 
 
 async def test_the_slot_of_a_cancelled_appointment_is_found_and_booked_again(clinic: Clinic) -> None:

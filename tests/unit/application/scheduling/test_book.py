@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from healthcare.application.scheduling.book import BookAppointments
+from healthcare.application.scheduling.decide import DecideTogether, TakenForNow
 from healthcare.application.scheduling.forget_keys import KEPT
 from healthcare.application.uow import OutcomeUnknown, UnitOfWork
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, Refusal, Role, SlotId, Unauthenticated
@@ -183,7 +183,7 @@ async def test_a_key_answers_for_a_day(clinic: Clinic) -> None:
 async def test_each_of_a_list_gets_an_answer_of_its_own(clinic: Clinic) -> None:
     slot, ada, bob, doctor = await clinic.slot(), await clinic.user(), await clinic.user(), await clinic.doctor()
 
-    first, second, third, fourth, fifth = await clinic.book_together(
+    first, second, third, fourth, fifth = await clinic.together(
         [
             a_booking(an_actor(ada.id), slot.id),
             a_booking(an_actor(bob.id), slot.id),
@@ -200,7 +200,7 @@ async def test_each_of_a_list_gets_an_answer_of_its_own(clinic: Clinic) -> None:
 
 
 async def test_an_empty_list_gets_no_answers(clinic: Clinic) -> None:
-    assert await clinic.book_together([]) == []
+    assert await clinic.together([]) == []
 
 
 async def test_searches_are_told_once_the_slot_is_gone() -> None:
@@ -237,9 +237,8 @@ async def test_searches_are_told_where_nobody_knows_whether_the_booking_was_kept
             yield uow
         raise OutcomeUnknown
 
-    book = BookAppointments(losing_the_answer, telltale, clinic.happened)
     with pytest.raises(OutcomeUnknown):
-        await book([ask])
+        await DecideTogether(losing_the_answer, telltale, clinic.happened)([ask])
 
     assert telltale.told == [{Touched("cardiology", TOMORROW.date())}]
 
@@ -251,7 +250,7 @@ async def test_of_many_who_want_one_slot_at_once_one_gets_it(clinic: Clinic) -> 
     outcomes = await all_at_once(clinic, [a_booking(an_actor(patient.id), slot.id) for patient in patients])
 
     assert len(won(outcomes)) == 1
-    assert Counter(type(one) for one in outcomes)[SlotTaken] == 7
+    assert Counter(type(one) for one in outcomes)[TakenForNow] == 7
     assert len(await clinic.events()) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import EventKind, Invalid, Money, NotFound, NotYours, Paging, Role, SlotId
 from healthcare.domain.scheduling.errors import SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import Slot, Touched
+from healthcare.domain.scheduling.model import HELD_FOR, Slot, Touched
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_doctor_offers_a_range_in_slots(clinic: Clinic) -> None:
-    doctor = await clinic.doctor("neurology", fee=Money(7500, "CHF"))
+    doctor = await clinic.doctor("neurology", fee=Money(7500, "CHF"), notice_hours=24)
 
     slots = await clinic.can.publish_slots(
         actor=an_actor(doctor.id), publication=a_publication(TOMORROW, HOUR + 10 * MINUTE, slot_minutes=30)
     )
 
     assert [slot.time.start for slot in slots] == [TOMORROW, TOMORROW + 30 * MINUTE]
-    assert {(slot.doctor, slot.fee) for slot in slots} == {(doctor, Money(7500, "CHF"))}
+    assert {(slot.doctor, slot.fee, slot.notice_hours) for slot in slots} == {(doctor, Money(7500, "CHF"), 24)}
     assert await clinic.free("neurology") == list(slots)
 
 
@@ -141,6 +141,15 @@ async def test_a_slot_that_was_taken_back_is_neither_found_nor_listed(clinic: Cl
     assert (await clinic.can.list_slots(actor=an_actor(slot.doctor.id), paging=Paging())).items == ()
 
 
+async def test_a_slot_that_was_taken_back_is_one_event_of_the_doctor(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+
+    await take_back(clinic, slot)
+
+    (event,) = await clinic.events()
+    assert (event.kind, event.actor, event.subject) == (EventKind.SLOT_WITHDRAWN, slot.doctor.id, slot.id)
+
+
 async def test_a_slot_that_was_taken_back_cannot_be_booked(clinic: Clinic) -> None:
     slot = await clinic.slot()
 
@@ -161,12 +170,26 @@ async def test_a_slot_that_was_taken_back_makes_room(clinic: Clinic) -> None:
     assert await clinic.free() == list(slots)
 
 
-async def test_a_slot_that_a_patient_has_cannot_be_taken_back(clinic: Clinic) -> None:
-    slot = await clinic.slot()
-    await clinic.booked(slot)
+async def test_a_slot_that_a_patient_has_or_holds_cannot_be_taken_back(clinic: Clinic) -> None:
+    booked, held = await clinic.slots(await clinic.doctor(), TOMORROW, TOMORROW + HOUR)
+    await clinic.booked(booked)
+    await clinic.held(held)
 
-    with pytest.raises(SlotTaken):
-        await take_back(clinic, slot)
+    for slot in (booked, held):
+        with pytest.raises(SlotTaken):
+            await take_back(clinic, slot)
+
+    assert await clinic.events(EventKind.SLOT_WITHDRAWN) == []
+
+
+async def test_a_slot_that_nobody_holds_any_more_can_be_taken_back(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+    await clinic.held(slot)
+    clinic.clock.wait(HELD_FOR)
+
+    await take_back(clinic, slot)
+
+    assert await clinic.free() == []
 
 
 async def test_a_slot_is_taken_back_once(clinic: Clinic) -> None:
@@ -175,6 +198,7 @@ async def test_a_slot_is_taken_back_once(clinic: Clinic) -> None:
     outcomes = await asyncio.gather(*(take_back(clinic, slot) for _ in range(3)), return_exceptions=True)
 
     assert [type(one) for one in outcomes if one] == [NotFound, NotFound]
+    assert len(await clinic.events(EventKind.SLOT_WITHDRAWN)) == 1
 
 
 async def test_a_slot_that_does_not_exist_is_not_found(clinic: Clinic) -> None:
