@@ -20,7 +20,14 @@ from healthcare.domain.kernel import (
 )
 from healthcare.domain.scheduling.diary import Ask, Diary
 from healthcare.domain.scheduling.errors import PatientBusy, SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Search, Slot, TimeRange
+from healthcare.domain.scheduling.model import (
+    TRANSITIONS,
+    Appointment,
+    AppointmentStatus,
+    Search,
+    Slot,
+    TimeRange,
+)
 
 
 def doctor_of(tx: Transaction, doctor: UserId, slot: SlotRow) -> Doctor:
@@ -235,6 +242,7 @@ class MemoryBookings:
     async def keep(self, diary: Diary) -> None:
         """Keep what the diary decided: first what gives its slot and time back."""
         await self.tx.turn()
+        self.follow(diary.steps)
         final = {one.id: row_of(one) for one in diary.steps}
         unwritten = set(final)
         for row in sorted(final.values(), key=lambda row: row.live):
@@ -252,6 +260,15 @@ class MemoryBookings:
         for event in diary.events:
             self.tx.outbox.put(event.id, Waiting(event))
             self.tx.filled = True
+
+    def follow(self, steps: Sequence[Appointment]) -> None:
+        """Refuse what a trigger of a database refuses: with the locks it never has to."""
+        reached = {row.id: row.status for row in self.tx.appointments}
+        for step in steps:
+            before = reached.get(step.id, step.status)
+            if step.status not in {before, *TRANSITIONS[before]}:
+                raise Constraint("statuses_follow_the_table")
+            reached[step.id] = step.status
 
     async def check(self, new: AppointmentRow, unwritten: Collection[AppointmentId]) -> None:
         """Refuse what the constraints of a database refuse: with the locks they never have to.

@@ -1,5 +1,6 @@
 """The path from a wish to what comes of it, in PostgreSQL: lock, look, keep, however many wish."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -278,17 +279,26 @@ def changes(diary: Diary) -> Sequence[Sequence[Appointment]]:
     """
     final = {one.id: one for one in diary.steps if one.id not in diary.new}
     gone = [one for one in final.values() if not one.live]
-    moves, stay = list[list[Appointment]](), dict[AppointmentId, Appointment]()
+    moves, stay = list[Appointment](), list[Appointment]()
     places = {one.id: one.slot for one in diary.seen.values()}
     for step in diary.steps:
         if step.id in final and final[step.id].live:
             if step.slot != places[step.id]:
-                moves.append([step])
+                moves.append(step)
                 places[step.id] = step.slot
-                stay.pop(step.id, None)
+                stay = [one for one in stay if one.id != step.id]
             else:
-                stay[step.id] = step
-    return [group for group in [gone, *moves, list(stay.values())] if group]
+                stay.append(step)
+    return [group for group in [gone, *([move] for move in moves), *one_by_one(stay)] if group]
+
+
+def one_by_one(steps: Sequence[Appointment]) -> Sequence[Sequence[Appointment]]:
+    """Part the steps of the same appointment: a trigger lets no status be left out, however soon another follows."""
+    groups, number = defaultdict[int, list[Appointment]](list), Counter[AppointmentId]()
+    for step in steps:
+        groups[number[step.id]].append(step)
+        number[step.id] += 1
+    return list(groups.values())
 
 
 def rows_of(appointments: Iterable[Appointment]) -> Json:
