@@ -1,9 +1,10 @@
-"""Two ways to book: by the use cases in this process, and over HTTP at two API processes. Races must end alike."""
+"""Two ways to claim slots: by the use cases here, and over HTTP at two API processes. Races must end alike."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import cycle
 from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
@@ -12,8 +13,10 @@ import httpx
 
 from healthcare.adapters.postgres.refusals import constraint_refusals
 from healthcare.application.uow import OutcomeUnknown, Unavailable
+from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
 from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.world import Api, World, deadlocks
@@ -24,27 +27,41 @@ MOST_TIMES: Final = 20
 
 
 @dataclass(frozen=True)
-class Held:
+class Told:
     """An appointment, as whoever asked was told of it."""
 
     id: UUID
     patient: UserId
+    slot: UUID
     status: str
+    version: int
 
 
-Outcome = Held | str
+Outcome = Told | str
 """What came of a command: an appointment, or the code of the refusal. Anything else is raised."""
 
 
 class Office(Protocol):
-    """Where patients book and cancel."""
+    """Where patients hold, book, move and cancel, and doctors cancel days."""
+
+    async def hold(self, patient: UserId, slot: UUID) -> Outcome:
+        """Let the patient hold the slot."""
+        ...
 
     async def book(self, patient: UserId, slot: UUID) -> Outcome:
         """Let the patient book the slot with a new key."""
         ...
 
-    async def cancel(self, held: Held) -> Outcome:
+    async def reschedule(self, told: Told, slot: UUID, *, as_told: bool = False) -> Outcome:
+        """Let the patient move the appointment: as it is, or only if it is still as they were told."""
+        ...
+
+    async def cancel(self, told: Told) -> Outcome:
         """Let the patient give it up."""
+        ...
+
+    async def cancel_day(self, doctor: UserId, day: date) -> dict[UUID, str]:
+        """Let the doctor cancel a day; return what came of each of its appointments."""
         ...
 
 
@@ -57,24 +74,50 @@ class OfficeInProcess:
 
     container: Container
 
+    @property
+    def can(self) -> UseCases:
+        """Everything the system can do."""
+        return self.container.use_cases()
+
+    async def hold(self, patient: UserId, slot: UUID) -> Outcome:
+        """Hold."""
+        return await self._ask(lambda: self.can.hold_slot(actor=Actor(patient, "race"), slot=SlotId(slot)))
+
     async def book(self, patient: UserId, slot: UUID) -> Outcome:
         """Book."""
         booking = Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key=str(uuid4()))
-        book = self.container.use_cases().book_appointment
-        try:
-            booked = await patiently(lambda: book(booking))
-        except Refusal as refusal:
-            return refusal.code
-        return Held(booked.id, patient, booked.status)
+        return await self._ask(lambda: self.can.book_appointment(booking))
 
-    async def cancel(self, held: Held) -> Outcome:
+    async def reschedule(self, told: Told, slot: UUID, *, as_told: bool = False) -> Outcome:
+        """Move."""
+        return await self._ask(
+            lambda: self.can.reschedule_appointment(
+                actor=Actor(told.patient, "race"),
+                appointment=AppointmentId(told.id),
+                slot=SlotId(slot),
+                versions=[told.version] if as_told else None,
+            )
+        )
+
+    async def cancel(self, told: Told) -> Outcome:
         """Cancel."""
-        cancel, actor = self.container.use_cases().cancel_appointment, Actor(held.patient, "race")
+        return await self._ask(
+            lambda: self.can.cancel_appointment(
+                actor=Actor(told.patient, "race"), appointment=AppointmentId(told.id), reason="race"
+            )
+        )
+
+    async def cancel_day(self, doctor: UserId, day: date) -> dict[UUID, str]:
+        """Cancel a day."""
+        items = await patiently(lambda: self.can.cancel_day(actor=Actor(doctor, "race"), day=day, reason="race"))
+        return {one.appointment.id: one.outcome for one in items}
+
+    async def _ask(self, ask: Callable[[], Awaitable[Appointment]]) -> Outcome:
         try:
-            cancelled = await patiently(lambda: cancel(actor=actor, appointment=AppointmentId(held.id), reason="race"))
+            told = await patiently(ask)
         except Refusal as refusal:
             return refusal.code
-        return Held(cancelled.id, held.patient, cancelled.status)
+        return Told(told.id, told.patient.id, told.slot, told.status, told.version)
 
 
 class OfficeOverHttp:
@@ -83,30 +126,60 @@ class OfficeOverHttp:
     def __init__(self, clients: list[httpx.AsyncClient], headers: Callable[[UserId], dict[str, str]]) -> None:
         self._clients, self._headers = cycle(clients), headers
 
+    async def hold(self, patient: UserId, slot: UUID) -> Outcome:
+        """Hold."""
+        return await self._ask(patient, slot, f"/booking/slots/{slot}/hold")
+
     async def book(self, patient: UserId, slot: UUID) -> Outcome:
         """Book."""
-        headers = self._headers(patient) | {"Idempotency-Key": str(uuid4())}
-        return await self._ask(patient, "/booking/slots/book", {"slot_id": str(slot)}, headers)
+        return await self._ask(
+            patient, slot, "/booking/slots/book", {"slot_id": str(slot)}, {"Idempotency-Key": str(uuid4())}
+        )
 
-    async def cancel(self, held: Held) -> Outcome:
+    async def reschedule(self, told: Told, slot: UUID, *, as_told: bool = False) -> Outcome:
+        """Move."""
+        headers = {"If-Match": f'"{told.version}"' if as_told else "*"}
+        path = f"/booking/appointments/{told.id}/reschedule"
+        return await self._ask(told.patient, slot, path, {"slot_id": str(slot)}, headers)
+
+    async def cancel(self, told: Told) -> Outcome:
         """Cancel."""
-        path = f"/booking/appointments/{held.id}/cancel"
-        return await self._ask(held.patient, path, {"reason": "race"}, self._headers(held.patient))
+        path = f"/booking/appointments/{told.id}/cancel"
+        return await self._ask(told.patient, told.slot, path, {"reason": "race"})
 
-    async def _ask(self, patient: UserId, path: str, asked: dict[str, str], headers: dict[str, str]) -> Outcome:
+    async def cancel_day(self, doctor: UserId, day: date) -> dict[UUID, str]:
+        """Cancel a day."""
+        response = await self._post(doctor, "/booking/doctor/day/cancel", {"date": str(day), "reason": "race"})
+        assert response.is_success, response.text
+        return {UUID(item["appointment_id"]): item["outcome"] for item in response.json()["items"]}
+
+    async def _ask(
+        self,
+        patient: UserId,
+        slot: UUID,
+        path: str,
+        asked: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Outcome:
+        response = await self._post(patient, path, asked, headers)
+        body = response.json()
+        if response.is_success:
+            version = int(response.headers["ETag"].strip('"'))
+            return Told(UUID(body["id"]), patient, slot, body.get("status", "pending"), version)
+        assert response.status_code < 500, body
+        code: str = body["code"]
+        return code
+
+    async def _post(
+        self, user: UserId, path: str, asked: dict[str, str] | None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         async def post() -> httpx.Response:
-            response = await next(self._clients).post(path, json=asked, headers=headers)
+            response = await next(self._clients).post(path, json=asked, headers=self._headers(user) | (headers or {}))
             if response.status_code == 503 and response.json()["code"] != OutcomeUnknown.code:
                 raise Unavailable
             return response
 
-        response = await patiently(post)
-        body = response.json()
-        if response.is_success:
-            return Held(UUID(body["id"]), patient, body["status"])
-        assert response.status_code < 500, body
-        code: str = body["code"]
-        return code
+        return await patiently(post)
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:

@@ -16,7 +16,7 @@ from healthcare.domain.kernel import UserId
 from tests.examples import examples
 from tests.figures import Figures
 from tests.integration.races.gate import released_at_once
-from tests.integration.races.offices import Held, Office, Opened, Outcome, offices
+from tests.integration.races.offices import Office, Opened, Outcome, Told, offices
 from tests.integration.world import World, tomorrow_at
 
 SLOTS = 400
@@ -135,7 +135,7 @@ async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]
 
     async def act(office: Office, patient: UserId, slot: UUID, *, cancels: bool) -> Outcome:
         outcome = await office.book(patient, slot)
-        return await office.cancel(outcome) if cancels and isinstance(outcome, Held) else outcome
+        return await office.cancel(outcome) if cancels and isinstance(outcome, Told) else outcome
 
     async with opened() as office:
         outcomes = await asyncio.gather(
@@ -143,7 +143,7 @@ async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]
         )
     assert set(refusals(outcomes)) <= {"slot-taken", "patient-busy"}
     assert double_booked(world) == 0
-    told = [(one.id, one.status) for one in outcomes if isinstance(one, Held)]
+    told = [(one.id, one.status) for one in outcomes if isinstance(one, Told)]
     assert Counter(world.ask("SELECT id, status FROM appointments")) == Counter(told)
 
 
