@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from healthcare.adapters.postgres.scheduling import LIVE
+from healthcare.adapters.postgres.scheduling.rows import LIVE
 from healthcare.domain.scheduling.model import NOT_LIVE
 from tests.integration.world import Conninfo
 

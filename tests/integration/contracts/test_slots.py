@@ -1,17 +1,17 @@
 """What every adapter of `Slots` does."""
 
 from dataclasses import replace
-from uuid import uuid4
+from datetime import timedelta
 
 import pytest
 
-from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import Doctor, Money, Page, Paging, Role, SlotId
+from healthcare.domain.kernel import Doctor, Money, Page, Paging, Patient, Role
 from healthcare.domain.scheduling.errors import SlotsOverlap
-from healthcare.domain.scheduling.model import Search, Slot
+from healthcare.domain.scheduling.model import HELD_FOR, NOT_LIVE, AppointmentStatus, Search, Slot
 from healthcare.domain.scheduling.ports import Slots
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_actor
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_appointment
 from tests.clinic import Clinic
+from tests.integration.contracts.asks import book, cancel, decide, decided, in_status, look, put, withdraw
 from tests.integration.contracts.pages import all_pages
 from tests.integration.contracts.queues import pass_by, queue
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 PORT = Slots
 
 TODAY = NOW.date()
+MICROSECOND = timedelta(microseconds=1)
 
 
 async def of(clinic: Clinic, doctor: Doctor, paging: Paging | None = None) -> Page[Slot]:
@@ -32,16 +33,14 @@ async def free(clinic: Clinic, search: Search) -> list[Slot]:
         return list((await uow.slots.free(search, now=clinic.clock.now())).items)
 
 
-async def locked(clinic: Clinic, slot: Slot) -> Slot:
+async def alternatives(clinic: Clinic, slot: Slot, most: int = 3) -> list[Slot]:
     async with clinic.database.begin() as uow:
-        found = await uow.slots.lock(slot.id)
-    assert found
-    return found
+        return list(await uow.slots.alternatives(slot.id, most, now=clinic.clock.now()))
 
 
-async def withdraw(clinic: Clinic, slot: Slot) -> None:
-    async with clinic.database.begin() as uow:
-        await uow.slots.withdraw(slot.id)
+async def seen(clinic: Clinic, slot: Slot) -> Slot:
+    """Return the slot as those see it who ask for it, withdrawn or not."""
+    return (await look(clinic, withdraw(slot))).slots[slot.id]
 
 
 async def test_slots_are_kept_as_they_are(clinic: Clinic) -> None:
@@ -50,43 +49,68 @@ async def test_slots_are_kept_as_they_are(clinic: Clinic) -> None:
     slots = await clinic.slots(doctor, TOMORROW, TOMORROW + HOUR, fee=Money(7500, "CHF"))
 
     assert (await of(clinic, doctor)).items == tuple(slots)
-    assert await locked(clinic, slots[0]) == slots[0]
+    assert await seen(clinic, slots[0]) == slots[0]
 
 
-async def test_a_slot_costs_what_the_profile_says_now(clinic: Clinic) -> None:
+async def test_a_slot_has_the_terms_that_the_profile_says_now(clinic: Clinic) -> None:
     slot = await clinic.slot()
 
     async with clinic.database.begin() as uow:
-        await uow.profiles.put(a_profile(slot.doctor.id, fee=Money(1, "CHF")))
+        await uow.profiles.put(a_profile(slot.doctor.id, fee=Money(1, "CHF"), notice_hours=48))
 
-    assert (await locked(clinic, slot)).fee == Money(1, "CHF")
-
-
-async def test_a_slot_that_does_not_exist_cannot_be_locked(clinic: Clinic) -> None:
-    async with clinic.database.begin() as uow:
-        assert await uow.slots.lock(SlotId(uuid4())) is None
+    changed = replace(slot, fee=Money(1, "CHF"), notice_hours=48)
+    assert await seen(clinic, slot) == changed
+    assert (await of(clinic, slot.doctor)).items == (changed,)
+    assert await clinic.free() == await alternatives(clinic, slot) == [changed]
 
 
 async def test_a_slot_is_taken_while_a_live_appointment_stands_on_it(clinic: Clinic) -> None:
     slot = await clinic.slot()
     appointment = await clinic.booked(slot)
-    assert (await locked(clinic, slot)).taken
-    assert (await of(clinic, slot.doctor)).items[0].taken
+    assert (await of(clinic, slot.doctor)).items == (replace(slot, taken=True),)
+    assert await free(clinic, Search("cardiology", TOMORROW.date())) == []
 
-    await clinic.can.cancel_appointment(
-        actor=an_actor(appointment.patient.id), appointment=appointment.id, reason="ill"
-    )
+    await decide(clinic, cancel(appointment))
 
-    assert not (await locked(clinic, slot)).taken
-    assert not (await of(clinic, slot.doctor)).items[0].taken
+    assert (await of(clinic, slot.doctor)).items == (slot,)
+    assert await free(clinic, Search("cardiology", TOMORROW.date())) == [slot]
+
+
+async def test_a_slot_is_taken_by_an_appointment_in_any_status_that_the_domain_calls_live(clinic: Clinic) -> None:
+    doctor, patient = await clinic.doctor(), await clinic.user()
+    slots = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n, _ in enumerate(AppointmentStatus)))
+    claims = [an_appointment(slot=slot, patient=Patient(patient.id, patient.full_name)) for slot in slots]
+    await put(clinic, *map(in_status, claims, AppointmentStatus))
+
+    taken = {
+        status: slot.taken for status, slot in zip(AppointmentStatus, (await of(clinic, doctor)).items, strict=True)
+    }
+
+    assert taken == {status: status not in NOT_LIVE for status in AppointmentStatus}
+    assert await clinic.free() == [
+        slot for slot, status in zip(slots, AppointmentStatus, strict=True) if not taken[status]
+    ]
+
+
+async def test_a_slot_is_taken_by_a_hold_until_that_runs_out(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+    await clinic.held(slot)
+
+    clinic.clock.wait(HELD_FOR - MICROSECOND)
+    before = ((await of(clinic, slot.doctor)).items, await clinic.free(), await alternatives(clinic, slot))
+    clinic.clock.wait(MICROSECOND)
+    after = ((await of(clinic, slot.doctor)).items, await clinic.free(), await alternatives(clinic, slot))
+
+    assert before == ((replace(slot, taken=True),), [], [])
+    assert after == ((slot,), [slot], [slot])
 
 
 async def test_a_slot_is_offered_until_it_is_withdrawn(clinic: Clinic) -> None:
     slot, other = await clinic.slots(await clinic.doctor(), TOMORROW, TOMORROW + HOUR)
 
-    await withdraw(clinic, slot)
+    await decide(clinic, withdraw(slot))
 
-    assert await locked(clinic, slot) == replace(slot, offered=False)
+    assert await seen(clinic, slot) == replace(slot, offered=False)
     assert (await of(clinic, slot.doctor)).items == (other,)
     assert await clinic.free() == [other]
 
@@ -97,7 +121,7 @@ async def test_a_slot_is_offered_while_its_doctor_is_a_doctor(clinic: Clinic) ->
     async with clinic.database.begin() as uow:
         await uow.users.set_role(slot.doctor.id, Role.PATIENT)
 
-    assert await locked(clinic, slot) == replace(slot, offered=False)
+    assert await seen(clinic, slot) == replace(slot, offered=False)
     assert (await of(clinic, slot.doctor)).items == (replace(slot, offered=False),)
     assert await clinic.free() == []
 
@@ -108,7 +132,7 @@ async def test_the_times_of_a_doctor_are_those_that_overlap(clinic: Clinic) -> N
         doctor, *(TOMORROW + n * 30 * MINUTE for n in (0, 1, 2, 3, 4)), TOMORROW + 5 * HOUR
     )
     await clinic.slots(await clinic.doctor(), TOMORROW + HOUR)
-    await withdraw(clinic, withdrawn)
+    await decide(clinic, withdraw(withdrawn))
 
     async with clinic.database.begin() as uow:
         times = await uow.slots.times(doctor.id, a_time(early.time.start + MINUTE, 88 * MINUTE))
@@ -157,7 +181,7 @@ async def test_slots_may_follow_each_other(clinic: Clinic) -> None:
 
 async def test_a_withdrawn_slot_makes_room(clinic: Clinic) -> None:
     slot = await clinic.slot()
-    await withdraw(clinic, slot)
+    await decide(clinic, withdraw(slot))
 
     new = await clinic.slots(slot.doctor, slot.time.start)
 
@@ -183,61 +207,119 @@ async def test_slots_that_have_not_started_move_to_another_specialty(clinic: Cli
     async with clinic.database.begin() as uow:
         await uow.slots.move(doctor.id, "neurology", now=NOW)
 
-    specialties = [(await locked(clinic, slot)).doctor.specialty for slot in (past, now, future, others)]
+    specialties = [(await seen(clinic, slot)).doctor.specialty for slot in (past, now, future, others)]
     assert specialties == ["cardiology", "cardiology", "neurology", "cardiology"]
 
 
 async def test_a_withdrawn_slot_does_not_move(clinic: Clinic) -> None:
     slot = await clinic.slot()
-    await withdraw(clinic, slot)
+    await decide(clinic, withdraw(slot))
 
     async with clinic.database.begin() as uow:
         await uow.slots.move(slot.doctor.id, "neurology", now=NOW)
 
-    assert (await locked(clinic, slot)).doctor.specialty == "cardiology"
+    assert (await seen(clinic, slot)).doctor.specialty == "cardiology"
 
 
-async def test_whoever_locks_a_slot_waits_for_others_who_did_and_sees_what_they_did(clinic: Clinic) -> None:
-    slot = await clinic.slot()
-
-    async def take_back(uow: UnitOfWork) -> None:
-        await uow.slots.lock(slot.id)
-        await uow.slots.withdraw(slot.id)
-
-    seen = await queue(clinic.database, take_back, lambda uow: uow.slots.lock(slot.id))
-
-    assert seen == replace(slot, offered=False)
-
-
-async def test_whoever_locks_a_slot_waits_for_those_who_move_or_withdraw_it(clinic: Clinic) -> None:
-    slot = await clinic.slot()
+async def test_whoever_asks_for_a_slot_waits_for_those_who_move_or_withdraw_it(clinic: Clinic) -> None:
+    slot, patient = await clinic.slot(), await clinic.user()
 
     moved = await queue(
         clinic.database,
         lambda uow: uow.slots.move(slot.doctor.id, "neurology", now=NOW),
-        lambda uow: uow.slots.lock(slot.id),
+        lambda uow: uow.bookings.lock([book(patient, slot)]),
     )
     withdrawn = await queue(
-        clinic.database, lambda uow: uow.slots.withdraw(slot.id), lambda uow: uow.slots.lock(slot.id)
+        clinic.database,
+        lambda uow: decided(clinic, uow, withdraw(slot)),
+        lambda uow: uow.bookings.lock([book(patient, slot)]),
     )
 
-    assert moved
-    assert moved.doctor.specialty == "neurology"
-    assert withdrawn
-    assert not withdrawn.offered
+    assert moved.slots[slot.id].doctor.specialty == "neurology"
+    assert not withdrawn.slots[slot.id].offered
 
 
-async def test_other_slots_are_locked_meanwhile_and_a_locked_slot_is_found(clinic: Clinic) -> None:
-    slot, other = await clinic.slots(await clinic.doctor(), TOMORROW, TOMORROW + HOUR)
+async def test_whoever_moves_a_doctors_slots_waits_for_those_who_ask_for_one(clinic: Clinic) -> None:
+    slot, patient = await clinic.slot(), await clinic.user()
 
-    await pass_by(clinic.database, lambda uow: uow.slots.lock(slot.id), lambda uow: uow.slots.lock(other.id))
+    await queue(
+        clinic.database,
+        lambda uow: uow.bookings.lock([book(patient, slot)]),
+        lambda uow: uow.slots.move(slot.doctor.id, "neurology", now=NOW),
+    )
+
+
+async def test_a_slot_that_somebody_asks_for_is_found_meanwhile(clinic: Clinic) -> None:
+    slot, patient = await clinic.slot(), await clinic.user()
+
     found = await pass_by(
         clinic.database,
-        lambda uow: uow.slots.lock(slot.id),
+        lambda uow: uow.bookings.lock([book(patient, slot)]),
         lambda uow: uow.slots.free(Search("cardiology", TOMORROW.date()), now=NOW),
     )
 
-    assert found.items == (slot, other)
+    assert found.items == (slot,)
+
+
+async def test_the_slots_of_a_time_are_those_that_start_in_it_first_instant_included_and_last_not(
+    clinic: Clinic,
+) -> None:
+    doctor = await clinic.doctor()
+    _, first, last, _ = await clinic.slots(
+        doctor, TOMORROW - MINUTE, TOMORROW, TOMORROW + HOUR - MINUTE, TOMORROW + HOUR, length=MINUTE
+    )
+    await clinic.slot()
+
+    async with clinic.database.begin() as uow:
+        on = await uow.slots.on(doctor.id, TOMORROW, TOMORROW + HOUR)
+
+    assert on == sorted([first.id, last.id])
+
+
+async def test_the_slots_of_a_time_are_those_that_stand_and_those_that_have_a_patient_all_the_same(
+    clinic: Clinic,
+) -> None:
+    """So that whoever cancels a day a second time finds those whom the first time has left."""
+    doctor = await clinic.doctor()
+    free, taken, withdrawn, abandoned, cancelled = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n in range(5)))
+    for slot in (taken, abandoned):
+        await clinic.booked(slot)
+    given_up = await clinic.booked(cancelled)
+    await decide(clinic, *(withdraw(slot, even_taken=True) for slot in (withdrawn, abandoned, cancelled)))
+    await decide(clinic, cancel(given_up))
+
+    async with clinic.database.begin() as uow:
+        on = await uow.slots.on(doctor.id, TOMORROW, TOMORROW + DAY)
+
+    assert on == sorted([free.id, taken.id, abandoned.id])
+
+
+async def test_the_alternatives_to_a_slot_are_its_doctors_next_free_ones(clinic: Clinic) -> None:
+    doctor = await clinic.doctor()
+    times = (NOW - HOUR, NOW, *(NOW + n * HOUR for n in (1, 2, 3, 4, 5, 6)))
+    wanted, _, booked, held, withdrawn, *free = await clinic.slots(doctor, *times)
+    await clinic.slot(start=NOW + MINUTE)
+    await clinic.booked(booked)
+    await clinic.held(held)
+    await decide(clinic, withdraw(withdrawn))
+
+    assert await alternatives(clinic, wanted) == free
+    assert await alternatives(clinic, wanted, most=2) == free[:2]
+
+
+async def test_a_slot_that_is_free_again_is_its_own_alternative(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+
+    assert await alternatives(clinic, slot) == [slot]
+
+
+async def test_there_are_no_alternatives_to_what_does_not_exist_nor_at_one_who_is_no_doctor(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+    async with clinic.database.begin() as uow:
+        await uow.users.set_role(slot.doctor.id, Role.PATIENT)
+
+    assert await alternatives(clinic, slot) == []
+    assert await alternatives(clinic, a_slot()) == []
 
 
 async def test_a_doctors_slots_come_by_start_past_ones_too(clinic: Clinic) -> None:
@@ -253,9 +335,9 @@ async def test_a_doctors_slots_come_page_by_page(clinic: Clinic, limit: int) -> 
     doctor = await clinic.doctor()
     slots = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n in range(5)))
 
-    seen = await all_pages(lambda paging: of(clinic, doctor, paging), limit=limit)
+    pages = await all_pages(lambda paging: of(clinic, doctor, paging), limit=limit)
 
-    assert seen == slots
+    assert pages == slots
 
 
 async def test_a_search_finds_what_can_be_booked_by_start(clinic: Clinic) -> None:
@@ -264,7 +346,7 @@ async def test_a_search_finds_what_can_be_booked_by_start(clinic: Clinic) -> Non
     early, *_ = await clinic.slots(other, NOW + HOUR, NOW, NOW - HOUR)
     await clinic.slots(elsewhere, NOW + HOUR)
     await clinic.booked(taken)
-    await withdraw(clinic, withdrawn)
+    await decide(clinic, withdraw(withdrawn))
 
     assert await free(clinic, Search("cardiology", TODAY)) == [early, late]
     assert await free(clinic, Search("phrenology", TODAY)) == []
@@ -295,6 +377,6 @@ async def test_a_search_finds_page_after_page_also_where_slots_start_at_once(cli
         async with clinic.database.begin() as uow:
             return await uow.slots.free(Search("cardiology", day, paging=paging), now=NOW)
 
-    seen = await all_pages(fetch, limit=limit)
+    pages = await all_pages(fetch, limit=limit)
 
-    assert seen == sorted(slots, key=lambda slot: (slot.time.start, slot.id))
+    assert pages == sorted(slots, key=lambda slot: (slot.time.start, slot.id))

@@ -30,7 +30,7 @@ class Slots(Protocol):
         ...
 
     async def on(self, doctor: UserId, start: datetime, end: datetime) -> Sequence[SlotId]:
-        """Return which of the doctor's slots start in this time, withdrawn ones too."""
+        """Return which of the doctor's slots start in this time and stand, or have a patient all the same."""
         ...
 
     async def of(self, doctor: UserId, paging: Paging) -> Page[Slot]:
