@@ -1,119 +1,58 @@
-"""What has to be true after a fault: the journal of those who asked, against what is kept and shown."""
+"""What has to be true after a fault: the journal of those who asked, against what is recorded, kept and shown."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
 from uuid import UUID
 
-from healthcare.entrypoints.api.observed import SECONDS_TO_READ, SECONDS_TO_WRITE
+from healthcare.domain.kernel import EventKind
+from healthcare.domain.scheduling.model import MOST_HOLDS, TRANSITIONS, AppointmentStatus
+from tests.integration.faults.answers import (
+    answered_well,
+    answers_are_true,
+    one_answer_per_key,
+    refusals_have_reasons,
+    settled_in_the_end,
+)
+from tests.integration.faults.evidence import Entry, Evidence, Row, Slot, State
+from tests.integration.faults.journal import Kind, Try, by_wish
 
-ALLOWANCE = 0.5
-"""Seconds on top of a deadline for a client that shares two cores with everything it asks."""
-
-
-class Kind(StrEnum):
-    """What patients do."""
-
-    SEARCH = "search"
-    READ = "read"
-    BOOK = "book"
-    CANCEL = "cancel"
-
-
-WITHIN = {
-    Kind.SEARCH: SECONDS_TO_READ,
-    Kind.READ: SECONDS_TO_READ,
-    Kind.BOOK: SECONDS_TO_WRITE,
-    Kind.CANCEL: SECONDS_TO_WRITE,
+EFFECTS: Mapping[Kind, frozenset[EventKind]] = {
+    Kind.SEARCH: frozenset(),
+    Kind.LIST: frozenset(),
+    Kind.READ: frozenset(),
+    Kind.HOLD: frozenset({EventKind.SLOT_HELD, EventKind.HOLD_EXTENDED}),
+    Kind.RELEASE: frozenset({EventKind.HOLD_RELEASED}),
+    Kind.BOOK: frozenset({EventKind.APPOINTMENT_BOOKED}),
+    Kind.RESCHEDULE: frozenset({EventKind.APPOINTMENT_RESCHEDULED}),
+    Kind.CANCEL: frozenset({EventKind.APPOINTMENT_CANCELLED}),
+    Kind.CANCEL_DAY: frozenset({EventKind.SLOT_WITHDRAWN, EventKind.APPOINTMENT_CANCELLED}),
+    Kind.PUBLISH: frozenset({EventKind.SLOTS_PUBLISHED}),
 }
-REFUSALS = {
-    Kind.SEARCH: frozenset[str](),
-    Kind.READ: frozenset[str](),  # they read their own appointments
-    Kind.BOOK: frozenset({"slot-taken", "patient-busy"}),
-    Kind.CANCEL: frozenset({"appointment-not-booked"}),  # and then only if an earlier try has cancelled it
+"""What may come of what somebody asks; whoever asks for a slot also comes upon holds that have run out."""
+TOLD: Mapping[tuple[Kind, int | None], EventKind] = {
+    (Kind.HOLD, 201): EventKind.SLOT_HELD,
+    (Kind.HOLD, 200): EventKind.HOLD_EXTENDED,
+    (Kind.RELEASE, 204): EventKind.HOLD_RELEASED,
+    (Kind.BOOK, 201): EventKind.APPOINTMENT_BOOKED,
+    (Kind.RESCHEDULE, 200): EventKind.APPOINTMENT_RESCHEDULED,
+    (Kind.CANCEL, 200): EventKind.APPOINTMENT_CANCELLED,
+    (Kind.CANCEL_DAY, 200): EventKind.APPOINTMENT_CANCELLED,
+    (Kind.PUBLISH, 201): EventKind.SLOTS_PUBLISHED,
 }
-"""What patients may be told who ask for nothing that is wrong."""
-NOTHING_HAPPENED = frozenset({"unavailable", "busy"})
-OUTCOME_UNKNOWN = "outcome-unknown"
-
-
-@dataclass(slots=True, kw_only=True)
-class Try:
-    """One request: written down before it is sent, and completed when it is over."""
-
-    kind: Kind
-    patient: UUID
-    subject: str
-    """The slot that is booked, the appointment that is read or cancelled, the specialty that is searched."""
-    key: str = ""
-    api: int = 0
-    began: float = 0
-    ended: float | None = None
-    status: int | None = None
-    """None: there was no answer."""
-    code: str = ""
-    retry_after: str | None = None
-    answer: bytes = b""
-    appointment: str = ""
-    """The id in the answer."""
-
-    @property
-    def kept(self) -> bool:
-        """Whether it was acknowledged."""
-        return self.status in {200, 201}
-
-    @property
-    def refused(self) -> bool:
-        """Whether it was decided, and nothing was done."""
-        return self.status is not None and 400 <= self.status < 500
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is no reason to ask again."""
-        return self.kept or self.refused
-
-    @property
-    def unknown(self) -> bool:
-        """Whether it may have been done."""
-        return not (self.settled or (self.status == 503 and self.code in NOTHING_HAPPENED))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An appointment, as it is kept."""
-
-    id: str
-    slot: str
-    doctor: UUID
-    patient: UUID
-    start: datetime
-    end: datetime
-    status: str
-
-    @property
-    def live(self) -> bool:
-        return self.status != "cancelled"
-
-    @property
-    def people(self) -> set[UUID]:
-        return {self.doctor, self.patient}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What is there when all is quiet again."""
-
-    rows: Sequence[Row]
-    entries: Sequence[tuple[str, str]]
-    """The kind and the appointment of each audit entry."""
-    waiting: int
-    """Events that are not recorded."""
-    free: set[str]
-    shown: Sequence[set[str]]
-    """The free slots that a search shows, at each API."""
+"""What was done, as an answer tells."""
+BESIDES = frozenset({EventKind.HOLD_EXPIRED, EventKind.SLOT_WITHDRAWN})
+"""What no answer tells."""
+STAYS = frozenset({EventKind.HOLD_EXTENDED, EventKind.APPOINTMENT_RESCHEDULED})
+"""What leaves the status as it was."""
+ONLY_FROM: Mapping[EventKind, AppointmentStatus] = {
+    EventKind.HOLD_EXTENDED: AppointmentStatus.PENDING,
+    EventKind.HOLD_RELEASED: AppointmentStatus.PENDING,
+    EventKind.HOLD_EXPIRED: AppointmentStatus.PENDING,
+    EventKind.APPOINTMENT_BOOKED: AppointmentStatus.PENDING,
+    EventKind.APPOINTMENT_RESCHEDULED: AppointmentStatus.BOOKED,
+}
+"""In which status something can happen to an appointment that is there already."""
 
 
 def violations(journal: Sequence[Try], state: State, *, unanswered: bool, hidden: bool) -> list[str]:
@@ -122,89 +61,156 @@ def violations(journal: Sequence[Try], state: State, *, unanswered: bool, hidden
     `unanswered`: a process that answers was killed, so requests may have got no answer.
     `hidden`: what struck must not be felt, so no request may have failed.
     """
+    evidence = Evidence(journal, state)
     return [
         *one_claim_at_a_time(state.rows),
-        *acknowledged_is_kept(journal, state.rows),
-        *kept_was_asked_for(journal, state.rows),
-        *recorded_once(state),
-        *one_answer_per_key(journal),
+        *few_holds_at_a_time(evidence),
+        *nobody_has_a_withdrawn_slot(evidence),
+        *acknowledged_is_kept(evidence),
+        *kept_was_asked_for(evidence),
+        *recorded_once(evidence),
+        *as_it_was_left(evidence),
+        *statuses_follow_the_table(evidence),
+        *days_are_whole(evidence),
         *searches_are_right(state),
+        *one_answer_per_key(journal),
+        *settled_in_the_end(journal),
+        *answers_are_true(evidence),
+        *refusals_have_reasons(evidence),
         *(wrong for one in journal for wrong in answered_well(one, unanswered=unanswered)),
         *(f"failed: {one}" for one in journal if hidden and not one.settled),
     ]
 
 
 def one_claim_at_a_time(rows: Iterable[Row]) -> Iterator[str]:
-    """No slot is booked twice, and no doctor and no patient is in two places."""
+    """No slot is taken twice, and no doctor and no patient is in two places."""
     live = [row for row in rows if row.live]
     for one, other in combinations(live, 2):
         if one.slot == other.slot:
-            yield f"booked twice: {one}, {other}"
+            yield f"taken twice: {one}, {other}"
         elif one.start < other.end and other.start < one.end and one.people & other.people:
             yield f"in two places: {one}, {other}"
 
 
-def acknowledged_is_kept(journal: Iterable[Try], rows: Iterable[Row]) -> Iterator[str]:
-    """What was acknowledged is there, unless its cancellation was asked for; what was cancelled stays so."""
-    found = {row.id: row for row in rows}
-    cancels = defaultdict[str, list[Try]](list)
-    booked = set[str]()
-    for one in journal:
-        if one.kind is Kind.CANCEL:
-            cancels[one.subject].append(one)
-        elif one.kind is Kind.BOOK and one.kept:
-            booked.add(one.appointment)
-    for id in booked:
-        if (row := found.get(id)) is None:
-            yield f"acknowledged and lost: {id}"
-        elif row.live and any(one.kept for one in cancels[id]):
-            yield f"cancelled, and live all the same: {row}"
-        elif not row.live and not any(one.kept or one.unknown for one in cancels[id]):
-            yield f"cancelled by nobody: {row}"
-    for id, tries in cancels.items():
-        if any(one.refused for one in tries) and not any(one.unknown for one in tries):
-            yield f"refused to be cancelled, though nobody had: {id}"
+def few_holds_at_a_time(evidence: Evidence) -> Iterator[str]:
+    """Nobody has held more slots at any moment than one may, and no hold has run out before its time."""
+    holds = defaultdict[UUID, set[str]](set)
+    for entry in evidence.state.entries:
+        if row := evidence.rows.get(entry.subject):
+            held = holds[row.patient]
+            held.discard(row.id)
+            if entry.kind in {EventKind.SLOT_HELD, EventKind.HOLD_EXTENDED}:
+                held.add(row.id)
+            if len(held) > MOST_HOLDS:
+                yield f"{len(held)} holds at a time: {entry}"
+    ran_out = {row.id for row in evidence.state.rows if row.ran_out}
+    ran_out |= {entry.subject for entry in evidence.state.entries if entry.kind == EventKind.HOLD_EXPIRED}
+    for id in ran_out.difference(evidence.state.left):
+        yield f"ran out before its time: {id}"
 
 
-def kept_was_asked_for(journal: Iterable[Try], rows: Iterable[Row]) -> Iterator[str]:
-    """A row was acknowledged, or may have come to be: who is refused, or told that nothing happened, has none."""
-    acknowledged = {one.appointment for one in journal if one.kind is Kind.BOOK and one.kept}
-    extra = Counter((row.patient, row.slot) for row in rows if row.id not in acknowledged)
-    possible = Counter(
-        (tries[0].patient, tries[0].subject)
-        for tries in by_key(journal)
-        if any(one.unknown for one in tries) and not any(one.settled for one in tries)
-    )
-    for claim, number in extra.items():
-        if number > possible[claim]:
-            yield f"kept without being acknowledged: {number} of {claim}"
+def nobody_has_a_withdrawn_slot(evidence: Evidence) -> Iterator[str]:
+    """But for those on a day that was cut, and that its doctor has not asked for again."""
+    days = [tries for tries in by_wish(evidence.journal) if tries[0].kind is Kind.CANCEL_DAY]
+    cut = {tries[0].caller for tries in days if not tries[-1].kept}
+    for row in evidence.state.rows:
+        if row.live and evidence.slots[row.slot].withdrawn and row.doctor not in cut:
+            yield f"has a slot that was taken back: {row}"
 
 
-def recorded_once(state: State) -> Iterator[str]:
+def acknowledged_is_kept(evidence: Evidence) -> Iterator[str]:
+    """Whatever somebody was told has been done, and nothing else; of a key, once by any of its tries."""
+    for tries in by_wish(evidence.journal):
+        for one in tries:
+            done = effects(evidence, tries if one.kind is Kind.BOOK else [one])
+            told = acknowledged(one)
+            if lost := told - done:
+                yield f"acknowledged and lost: {dict(lost)} of {one}"
+            if one.kept and (more := done - told):
+                yield f"kept without being acknowledged: {dict(more)} of {one}"
+
+
+def effects(evidence: Evidence, tries: Iterable[Try]) -> Counter[tuple[str, str]]:
+    """Return the kinds and the subjects of what was done, as it is recorded."""
+    entries = (entry for one in tries for entry in evidence.entries.get(one.request, ()))
+    return Counter((entry.kind, entry.subject) for entry in entries if entry.kind not in BESIDES)
+
+
+def acknowledged(one: Try) -> Counter[tuple[str, str]]:
+    """Return the kinds and the subjects of what was done, as the answer says."""
+    if (kind := TOLD.get((one.kind, one.status))) is None:
+        return Counter()
+    subjects = one.cancelled if one.kind is Kind.CANCEL_DAY else [one.appointment or one.subject]
+    return Counter((kind, subject) for subject in subjects)
+
+
+def kept_was_asked_for(evidence: Evidence) -> Iterator[str]:
+    """Who is refused, or told that nothing happened, has changed nothing; who is told nothing, at most one thing."""
+    for entry in evidence.state.entries:
+        one = evidence.asked.get(entry.request)
+        if one is None or not asked_for(one, entry):
+            yield f"nobody asked for it: {entry}"
+        elif entry.kind != EventKind.HOLD_EXPIRED and not (one.kept or one.unknown):
+            yield f"kept without being acknowledged: {entry} of {one}"
+    for one in evidence.journal:
+        if one.kind is not Kind.CANCEL_DAY and (done := effects(evidence, [one])).total() > 1:
+            yield f"done more than once: {dict(done)} of {one}"
+
+
+def asked_for(one: Try, entry: Entry) -> bool:
+    """Say whether this may come of that: somebody has done it, or has come upon a hold that had run out."""
+    if entry.kind == EventKind.HOLD_EXPIRED:
+        return entry.actor is None and bool(EFFECTS[one.kind])
+    return entry.actor == one.caller and entry.kind in EFFECTS[one.kind]
+
+
+def recorded_once(evidence: Evidence) -> Iterator[str]:
     """Each change has one audit entry, each entry a change, and no event waits."""
-    changes = Counter(("appointment.booked", row.id) for row in state.rows)
-    changes.update(("appointment.cancelled", row.id) for row in state.rows if not row.live)
-    entries = Counter(state.entries)
-    for change in changes.keys() | entries.keys():
-        if entries[change] != changes[change]:
-            yield f"{changes[change]} changes have {entries[change]} entries: {change}"
-    if state.waiting:
-        yield f"{state.waiting} events are not recorded"
+    entries = Counter(entry.subject for entry in evidence.state.entries if entry.kind != EventKind.SLOTS_PUBLISHED)
+    changes = Counter({row.id: row.version for row in evidence.state.rows})
+    changes.update(slot.id for slot in evidence.state.slots if slot.withdrawn)
+    for id in changes.keys() | entries.keys():
+        if changes[id] != entries[id]:
+            yield f"{changes[id]} changes have {entries[id]} entries: {evidence.rows.get(id, id)}"
+    if evidence.state.waiting:
+        yield f"{evidence.state.waiting} events are not recorded"
 
 
-def one_answer_per_key(journal: Iterable[Try]) -> Iterator[str]:
-    """A key gets one answer however often it is sent, and in the end it gets one; two keys are two appointments."""
-    keys = Counter[str]()
-    for tries in by_key(journal):
-        answers = {one.answer if one.kept else b"refused" for one in tries if one.settled}
-        if len(answers) > 1:
-            yield f"{len(answers)} answers to one key: {tries}"
-        if not any(one.settled for one in tries):
-            yield f"never settled: {tries[-1]}"
-        keys.update({one.appointment for one in tries if one.kept})
-    for id, number in keys.items():
-        if number > 1:
-            yield f"one appointment for {number} keys: {id}"
+def as_it_was_left(evidence: Evidence) -> Iterator[str]:
+    """Each appointment is what its last change has made of it: in that status, on that slot, for that reason."""
+    for row in evidence.state.rows:
+        for last in evidence.lives.get(row.id, ())[-1:]:
+            left = last.status, last.slot, last.extended, last.reason_code
+            if (row.status, row.slot, row.extended, row.reason_code) != left:
+                yield f"is not as it was left: {row}, {last}"
+
+
+def statuses_follow_the_table(evidence: Evidence) -> Iterator[str]:
+    """An appointment begins held or booked, and becomes only what the domain's table says; a hold is extended once."""
+    for id, life in evidence.lives.items():
+        if life[0].kind not in {EventKind.SLOT_HELD, EventKind.APPOINTMENT_BOOKED}:
+            yield f"began with {life[0].kind}: {id}"
+        for before, after in pairwise(life):
+            if (
+                before.status is not ONLY_FROM.get(after.kind, before.status)
+                or (after.kind not in STAYS and after.status not in TRANSITIONS[before.status])
+                or (after.kind == EventKind.HOLD_EXTENDED and before.extended)
+            ):
+                yield f"{after.kind} when it was {before.status}: {id}"
+
+
+def days_are_whole(evidence: Evidence) -> Iterator[str]:
+    """A publication offers every slot of a day, and with a day that is cancelled every slot is taken back."""
+    slots = defaultdict[UUID, list[Slot]](list)
+    for slot in evidence.state.slots:
+        slots[slot.doctor].append(slot)
+    published = Counter(entry.actor for entry in evidence.state.entries if entry.kind == EventKind.SLOTS_PUBLISHED)
+    cancelled = Counter(tries[-1].caller for tries in by_wish(evidence.journal) if tries[-1].kind is Kind.CANCEL_DAY)
+    for doctor, its in slots.items():
+        offered, taken_back = 1 + published[doctor], cancelled[doctor]
+        withdrawn = sum(slot.withdrawn for slot in its)
+        if len(its) != offered * evidence.state.day or withdrawn != taken_back * evidence.state.day:
+            yield f"{len(its)} slots for {offered} days, {withdrawn} taken back for {taken_back}: {doctor}"
 
 
 def searches_are_right(state: State) -> Iterator[str]:
@@ -212,32 +218,3 @@ def searches_are_right(state: State) -> Iterator[str]:
     for api, shown in enumerate(state.shown):
         if shown != state.free:
             yield f"API {api} shows {shown - state.free} too much and {state.free - shown} too little"
-
-
-def answered_well(one: Try, *, unanswered: bool) -> Iterator[str]:
-    """The answer came in time, and is one that the patient can understand."""
-    if one.status is None:
-        if not unanswered:
-            yield f"not answered: {one}"
-        return
-    if one.ended is None or one.ended - one.began > WITHIN[one.kind] + ALLOWANCE:
-        yield f"answered late: {one}"
-    match one.status:
-        case 200 | 201:
-            return
-        case 409 if one.code in REFUSALS[one.kind]:
-            return
-        case 503 if one.code in NOTHING_HAPPENED | {OUTCOME_UNKNOWN}:
-            if not (one.retry_after or "").isdecimal():
-                yield f"not told when to ask again: {one}"
-        case _:
-            yield f"answered wrongly: {one}"
-
-
-def by_key(journal: Iterable[Try]) -> Iterable[list[Try]]:
-    """Return the tries to book, those with one key together."""
-    found = defaultdict[str, list[Try]](list)
-    for one in journal:
-        if one.kind is Kind.BOOK:
-            found[one.key].append(one)
-    return found.values()

@@ -14,7 +14,8 @@ from redis.exceptions import OutOfMemoryError
 
 from tests.examples import examples
 from tests.figures import Figures
-from tests.integration.faults.check import Kind, Try, violations
+from tests.integration.faults.check import violations
+from tests.integration.faults.journal import Kind, Try
 from tests.integration.faults.load import Load
 from tests.integration.faults.ward import APIS, WORKERS, Ward, a_ward
 from tests.integration.proxy import Moment
@@ -75,15 +76,15 @@ def kill_an_api(ward: Ward, load: Load) -> Struck:
 
     wait_until(lambda: all(one.ended for one, _ in untold))
     assert [one.status for one, _ in untold] == [None] * len(untold)
-    wait_until(lambda: {one.key for one, _ in untold} <= told(load).keys())
-    assert [told(load)[one.key] for one, _ in untold] == [appointment for _, appointment in untold]
+    wait_until(lambda: {one.wish for one, _ in untold} <= told(load).keys())
+    assert [told(load)[one.wish] for one, _ in untold] == [appointment for _, appointment in untold]
     return Struck(len(untold), killed)
 
 
 def kept_and_untold(ward: Ward, load: Load, at: int, since: float) -> list[tuple[Try, str]]:
     """Return the requests to book that one API has not answered, and the appointments that came of them."""
     asked = {
-        (str(one.patient), one.subject): one
+        (str(one.caller), one.subject): one
         for one in load.journal
         if one.kind is Kind.BOOK and one.api == at and one.began > since and not one.ended
     }
@@ -98,7 +99,7 @@ def kept_and_untold(ward: Ward, load: Load, at: int, since: float) -> list[tuple
 
 def told(load: Load) -> dict[str, str]:
     """Return the appointments that were acknowledged, by key."""
-    return {one.key: one.appointment for one in list(load.journal) if one.kind is Kind.BOOK and one.kept}
+    return {one.wish: one.appointment for one in list(load.journal) if one.kind is Kind.BOOK and one.kept}
 
 
 def kill_a_worker(ward: Ward, load: Load) -> Struck:
