@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from healthcare.application.scheduling.decide import Decide
 from healthcare.application.searches import touching
-from healthcare.application.uow import Begin
+from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Actor, Happened, NotFound, Refusal, check_text
 from healthcare.domain.policy import Action, permit
@@ -46,7 +46,11 @@ class CancelDay:
     decide: Decide
 
     async def __call__(self, *, actor: Actor, day: date, reason: str) -> Sequence[DayItem]:
-        """Cancel what is pending, booked or checked in on this day of the doctor's own time zone, in order of start."""
+        """Cancel what is pending, booked or checked in on this day of the doctor's own time zone, in order of start.
+
+        Raises:
+            OutcomeUnknown: also where it was cut after the slots had been taken back, because something has happened.
+        """
         check_day(day, "date")
         check_text(reason, "reason")
         return [DayItem(one, await self._cancel(actor, one, reason)) for one in await self._take_back(actor, day)]
@@ -76,4 +80,6 @@ class CancelDay:
             await self.decide(Cancelling(actor=actor, appointment=found.id, reason=reason, only_on=found.slot))
         except (AppointmentMoved, AppointmentNotBooked, AppointmentStarted) as refusal:
             return refusal
+        except Unavailable as cut:
+            raise OutcomeUnknown("the day is taken back, and not all of it is cancelled") from cut
         return None
