@@ -1,23 +1,25 @@
 """What every adapter of `Appointments` does."""
 
-from collections.abc import Awaitable
 from dataclasses import replace
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import AppointmentId, Money, Page, Paging, Role, UserId
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from healthcare.domain.kernel import AppointmentId, EventKind, Money, Page, Paging, Patient, Role, UserId
+from healthcare.domain.scheduling.model import EXPIRED, HELD_FOR, MISSED_AFTER, Appointment, AppointmentStatus
 from healthcare.domain.scheduling.ports import Appointments
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_booking, a_profile, a_user_id, an_actor
+from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_user_id, an_appointment
 from tests.clinic import Clinic
+from tests.integration.contracts.asks import cancel, decide, hold, in_status, miss, put
 from tests.integration.contracts.pages import all_pages
-from tests.integration.contracts.queues import pass_by, queue
+from tests.integration.contracts.queues import pass_by
 
 pytestmark = pytest.mark.anyio
 
 PORT = Appointments
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 async def of(
@@ -27,65 +29,119 @@ async def of(
         return await uow.appointments.of(user, paging or Paging(), as_doctor=as_doctor)
 
 
-async def put(clinic: Clinic, appointment: Appointment) -> None:
+async def overdue(clinic: Clinic, most: int = 9) -> list[AppointmentId]:
     async with clinic.database.begin() as uow:
-        await uow.appointments.put(appointment, reason="ill")
+        return list(await uow.appointments.overdue(most, before=clinic.clock.now()))
 
 
 async def test_an_appointment_is_kept_as_it_was_booked(clinic: Clinic) -> None:
-    doctor, patient = await clinic.doctor("neurology", fee=Money(7500, "CHF")), await clinic.user(full_name="Zoë Öz")
+    doctor = await clinic.doctor("neurology", fee=Money(7500, "CHF"), notice_hours=48)
+    patient = await clinic.user(full_name="Zoë Öz")
     appointment = await clinic.booked(await clinic.slot(doctor), patient)
 
     async with clinic.database.begin() as uow:
         kept = await uow.appointments.get(appointment.id)
 
     assert kept == appointment
-    assert (kept.doctor, kept.fee, kept.patient.full_name) == (doctor, Money(7500, "CHF"), "Zoë Öz")
+    assert (kept.doctor, kept.patient.full_name) == (doctor, "Zoë Öz")
+    assert (kept.fee, kept.notice_hours) == (Money(7500, "CHF"), 48)
 
 
 async def test_an_appointment_that_does_not_exist_is_none(clinic: Clinic) -> None:
     async with clinic.database.begin() as uow:
         assert await uow.appointments.get(AppointmentId(uuid4())) is None
-        assert await uow.appointments.lock(AppointmentId(uuid4())) is None
 
 
-async def test_an_appointment_costs_what_it_cost_and_its_slot_says_in_what_it_is(clinic: Clinic) -> None:
+async def test_an_appointment_keeps_its_terms_and_its_slot_says_in_what_it_is(clinic: Clinic) -> None:
     appointment = await clinic.booked()
 
     async with clinic.database.begin() as uow:
-        await uow.profiles.put(a_profile(appointment.doctor.id, specialty="neurology", fee=Money(1, "CHF")))
+        await uow.profiles.put(
+            a_profile(appointment.doctor.id, specialty="neurology", fee=Money(1, "CHF"), notice_hours=48)
+        )
         await uow.slots.move(appointment.doctor.id, "neurology", now=NOW)
 
-    kept = await clinic.appointment(appointment.id)
-    assert kept
-    assert (kept.fee, kept.doctor.specialty) == (appointment.fee, "neurology")
+    assert await clinic.appointment(appointment.id) == replace(
+        appointment, doctor=replace(appointment.doctor, specialty="neurology")
+    )
 
 
-@pytest.mark.parametrize("status", [AppointmentStatus.CANCELLED, AppointmentStatus.FULFILLED])
-async def test_a_change_is_kept(clinic: Clinic, status: AppointmentStatus) -> None:
-    appointment, other = await clinic.booked(), await clinic.booked()
-    changed = appointment.fulfil() if status is AppointmentStatus.FULFILLED else appointment.cancel(now=NOW)
+@pytest.mark.parametrize("status", AppointmentStatus)
+async def test_an_appointment_is_kept_in_every_status_with_what_belongs_to_it(
+    clinic: Clinic, status: AppointmentStatus
+) -> None:
+    slot, user, other = await clinic.slot(), await clinic.user(), await clinic.booked()
+    patient = Patient(user.id, user.full_name)
+    appointment = in_status(an_appointment(slot=slot, patient=patient, version=7), status)
 
-    await put(clinic, changed)
+    await put(clinic, appointment)
 
-    assert await clinic.appointment(appointment.id) == changed
+    assert await clinic.appointment(appointment.id) == appointment
+    assert (await of(clinic, user.id)).items == (appointment,)
     assert await clinic.appointment(other.id) == other
 
 
-async def test_what_is_not_live_makes_room_and_what_is_fulfilled_does_not(clinic: Clinic) -> None:
-    cancelled, fulfilled, wrong = [await clinic.booked() for _ in range(3)]
-    await put(clinic, cancelled.cancel(now=NOW))
-    await put(clinic, fulfilled.fulfil())
-    await put(clinic, _entered_in_error(wrong))
+async def test_a_hold_is_shown_as_cancelled_from_the_moment_at_which_it_runs_out(clinic: Clinic) -> None:
+    held = await clinic.held()
 
-    async with clinic.database.begin() as uow:
-        slots = [await uow.slots.lock(one.slot) for one in (cancelled, fulfilled, wrong)]
+    clinic.clock.wait(HELD_FOR - MICROSECOND)
+    before = await clinic.appointment(held.id), *(await of(clinic, held.patient.id)).items
+    clinic.clock.wait(MICROSECOND)
+    after = await clinic.appointment(held.id), *(await of(clinic, held.patient.id)).items
 
-    assert [slot and slot.taken for slot in slots] == [False, True, False]
+    assert before == (held, held)
+    assert after == (held.at(clinic.clock.now()),) * 2
+    assert (after[1].status, after[1].cancellation) == (AppointmentStatus.CANCELLED, EXPIRED)
 
 
-def _entered_in_error(appointment: Appointment) -> Appointment:
-    return replace(appointment, status=AppointmentStatus.ENTERED_IN_ERROR)
+async def test_a_hold_is_shown_alike_before_and_after_somebody_has_come_upon_it(clinic: Clinic) -> None:
+    slot = await clinic.slot()
+    held = await clinic.held(slot)
+    clinic.clock.wait(HELD_FOR)
+
+    before, nobody = await clinic.appointment(held.id), await clinic.events(EventKind.HOLD_EXPIRED)
+    await decide(clinic, hold(await clinic.user(), slot))
+    after, somebody = await clinic.appointment(held.id), await clinic.events(EventKind.HOLD_EXPIRED)
+
+    assert after == before
+    assert ([one.subject for one in nobody], [one.subject for one in somebody]) == ([], [held.id])
+
+
+async def test_overdue_is_what_has_ended_and_is_still_booked_the_oldest_first(clinic: Clinic) -> None:
+    user = await clinic.user()
+    patient = Patient(user.id, user.full_name)
+    starts = (TOMORROW - n * 30 * MINUTE for n, _ in enumerate(AppointmentStatus, start=3))
+    others = await clinic.slots(await clinic.doctor(), *starts)
+    second, first, third, later = await clinic.slots(
+        await clinic.doctor(), *(TOMORROW - n * 30 * MINUTE for n in (2, 3, 1, 0))
+    )
+    await put(
+        clinic,
+        *(
+            in_status(an_appointment(slot=slot, patient=patient), status)
+            for slot, status in zip(others, AppointmentStatus, strict=True)
+            if status is not AppointmentStatus.BOOKED
+        ),
+    )
+    booked = [await clinic.booked(slot) for slot in (second, first, third, later)]
+    ids = [booked[place].id for place in (1, 0, 2)]
+
+    clinic.clock.set(third.time.end - MICROSECOND)
+    before = await overdue(clinic)
+    clinic.clock.set(third.time.end)
+
+    assert before == ids[:2]
+    assert await overdue(clinic) == ids
+    assert await overdue(clinic, most=2) == ids[:2]
+
+
+async def test_overdue_is_nothing_any_more_that_was_noted_as_missed(clinic: Clinic) -> None:
+    appointment = await clinic.booked()
+    clinic.clock.set(appointment.time.end + MISSED_AFTER)
+
+    await decide(clinic, miss(appointment))
+
+    assert await overdue(clinic) == []
 
 
 async def test_both_sides_see_their_appointments_by_start_cancelled_ones_too(clinic: Clinic) -> None:
@@ -94,7 +150,7 @@ async def test_both_sides_see_their_appointments_by_start_cancelled_ones_too(cli
     second, first = await clinic.booked(late, patient), await clinic.booked(early, patient)
     elsewhere = await clinic.booked(await clinic.slot(start=TOMORROW + DAY), patient)
     await clinic.booked()
-    await put(clinic, first := first.cancel(now=NOW))
+    (first,) = await decide(clinic, cancel(first))
 
     assert (await of(clinic, doctor.id)).items == (first, second)
     assert (await of(clinic, patient.id)).items == (first, second, elsewhere)
@@ -120,42 +176,13 @@ async def test_they_come_page_by_page(clinic: Clinic, limit: int) -> None:
     assert [one.id for one in seen] == [one.id for one in sorted(booked, key=lambda one: (one.time.start, one.id))]
 
 
-async def test_whoever_locks_an_appointment_waits_for_others_who_did_and_sees_what_they_did(clinic: Clinic) -> None:
+async def test_an_appointment_is_read_while_somebody_asks_for_it(clinic: Clinic) -> None:
     appointment = await clinic.booked()
 
-    async def cancel(uow: UnitOfWork) -> None:
-        locked = await uow.appointments.lock(appointment.id)
-        assert locked == appointment
-        await uow.appointments.put(locked.cancel(now=NOW), reason="ill")
-
-    seen = await queue(clinic.database, cancel, lambda uow: uow.appointments.lock(appointment.id))
-
-    assert seen == appointment.cancel(now=NOW)
-
-
-async def test_whoever_locks_an_appointment_waits_for_those_who_want_its_slot_or_its_patients_time(
-    clinic: Clinic,
-) -> None:
-    ada, bob, slot, other = await clinic.user(), await clinic.user(), await clinic.slot(), await clinic.slot()
-    appointment = await clinic.booked(slot, ada)
-
-    asks = [a_booking(an_actor(bob.id), slot.id), a_booking(an_actor(ada.id), other.id)]
-
-    def lock(uow: UnitOfWork) -> Awaitable[Appointment | None]:
-        return uow.appointments.lock(appointment.id)
-
-    await queue(clinic.database, lambda uow: uow.bookings.lock(asks[:1]), lock)
-    await queue(clinic.database, lambda uow: uow.bookings.lock(asks[1:]), lock)
-
-
-async def test_an_appointment_is_read_and_others_are_locked_meanwhile(clinic: Clinic) -> None:
-    one, other = await clinic.booked(), await clinic.booked()
-
-    await pass_by(
-        clinic.database, lambda uow: uow.appointments.lock(one.id), lambda uow: uow.appointments.lock(other.id)
-    )
     seen = await pass_by(
-        clinic.database, lambda uow: uow.appointments.lock(one.id), lambda uow: uow.appointments.get(one.id)
+        clinic.database,
+        lambda uow: uow.bookings.lock([cancel(appointment)]),
+        lambda uow: uow.appointments.get(appointment.id),
     )
 
-    assert seen == one
+    assert seen == appointment

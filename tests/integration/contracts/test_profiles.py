@@ -3,7 +3,7 @@
 import pytest
 
 from healthcare.application.uow import UnitOfWork
-from healthcare.domain.directory.model import Profile
+from healthcare.domain.directory.model import MOST_NOTICE, Profile
 from healthcare.domain.directory.ports import Profiles
 from healthcare.domain.kernel import MOST_MONEY, Money, Role
 from tests.builders import a_profile, a_user_id
@@ -18,7 +18,11 @@ PORT = Profiles
 async def test_a_profile_is_kept_as_it_is(clinic: Clinic) -> None:
     doctor = await clinic.user(Role.DOCTOR)
     profile = a_profile(
-        doctor.id, languages=("de-CH", "en", "zh-Hant"), fee=Money(MOST_MONEY, "JPY"), registration_number="Ä 1/2'"
+        doctor.id,
+        languages=("de-CH", "en", "zh-Hant"),
+        fee=Money(MOST_MONEY, "JPY"),
+        registration_number="Ä 1/2'",
+        notice_hours=MOST_NOTICE,
     )
 
     async with clinic.database.begin() as uow:
