@@ -19,6 +19,8 @@ Steps = tuple[str | int, ...]
 
 MOST_BYTES = 64 * 1024
 UNKNOWN_ID = UUID("11111111-1111-4111-8111-111111111111")
+OTHER_ID = UUID("22222222-2222-4222-8222-222222222222")
+"""Of what a request names besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,11 @@ class Route:
     body: Json = None
     query: Mapping[str, str] = field(default_factory=dict)
     keyed: bool = False
+    conditional: bool = False
+    """Whether it says which version the caller has seen."""
     anyone: bool = False
+    optional: frozenset[str] = frozenset()
+    """The fields of the body that may be missing."""
 
     @property
     def template(self) -> str:
@@ -60,6 +66,8 @@ class Hostile:
             more.append((b"content-type", b"application/json"))
         if self.route.keyed and b"idempotency-key" not in own:
             more.append((b"idempotency-key", uuid4().hex.encode()))
+        if self.route.conditional and b"if-match" not in own:
+            more.append((b"if-match", b"*"))
         return await client.request(
             self.route.method,
             self.route.path + (f"?{self.query}" if self.query else ""),
@@ -94,6 +102,7 @@ def routes(now: datetime) -> list[Route]:
         "fee": {"amount": 4900, "currency": "EUR"},
         "time_zone": "Europe/Vienna",
         "registration_number": "AT-1",
+        "notice_hours": 24,
     }
     free_time = {
         "start": start.isoformat(),
@@ -107,10 +116,11 @@ def routes(now: datetime) -> list[Route]:
         Route(method="POST", path="/auth/login", anyone=True, body={key: person[key] for key in ("email", "password")}),
         Route(method="POST", path="/auth/admin/role", body={"user_id": str(id), "role": "doctor"}),
         Route(method="GET", path="/auth/me"),
-        Route(method="POST", path="/booking/doctor/profile", body=profile),
+        Route(method="POST", path="/booking/doctor/profile", body=profile, optional=frozenset({"notice_hours"})),
         Route(method="POST", path="/booking/doctor/availability", body=free_time),
         Route(method="GET", path="/booking/doctor/slots", query={"limit": "10"}),
         Route(method="DELETE", path=f"/booking/doctor/slots/{id}"),
+        Route(method="POST", path="/booking/doctor/day/cancel", body={"date": day, "reason": "fever"}),
         Route(method="GET", path="/booking/specialties", anyone=True),
         Route(
             method="GET",
@@ -118,10 +128,25 @@ def routes(now: datetime) -> list[Route]:
             anyone=True,
             query={"specialty": "cardiology", "date": day, "tz": "Europe/Vienna", "limit": "10"},
         ),
+        Route(method="POST", path=f"/booking/slots/{id}/hold"),
+        Route(method="DELETE", path=f"/booking/slots/{id}/hold"),
         Route(method="POST", path="/booking/slots/book", keyed=True, body={"slot_id": str(id)}),
         Route(method="GET", path="/booking/appointments", query={"limit": "10"}),
         Route(method="GET", path=f"/booking/appointments/{id}"),
-        Route(method="POST", path=f"/booking/appointments/{id}/cancel", body={"reason": "fever"}),
+        Route(
+            method="POST",
+            path=f"/booking/appointments/{id}/reschedule",
+            conditional=True,
+            body={"slot_id": str(OTHER_ID)},
+        ),
+        Route(
+            method="POST",
+            path=f"/booking/appointments/{id}/cancel",
+            body={"reason": "fever", "reason_code": "pat"},
+            optional=frozenset({"reason_code"}),
+        ),
+        Route(method="POST", path=f"/booking/appointments/{id}/check-in"),
+        Route(method="POST", path=f"/booking/appointments/{id}/undo"),
         Route(method="POST", path="/consultation/start", body={"appointment_id": str(id)}),
         Route(method="POST", path=f"/consultation/{id}/prescription", body={"items": [item, item]}),
         Route(method="GET", path=f"/consultation/{id}/prescription"),
@@ -194,7 +219,8 @@ NOT_AN_OBJECT = {
 }
 
 WRONG_TYPES: tuple[Json, ...] = (None, True, 7.5, [], {}, [[]], {"a": 1}, [None])
-"""Of these, no field takes any; what each takes besides is in `WRONG_VALUES`."""
+"""Of these, no field takes any but `NULLABLE` ones null; what each does not take besides is in `WRONG_VALUES`."""
+NULLABLE = {"reason_code"}
 
 TEXTS = ("", " ", "\t\n", "\0", "a\0b", "\x1b[31m", "\x7f", "x" * 201, "😀" * 201, 5)
 ZONES = ("", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "europe/vienna", "UTC\0", "+02:00", "UTC ", 5)
@@ -234,12 +260,27 @@ WRONG_VALUES: dict[str, tuple[Json, ...]] = {
     "amount": (-1, 2**53, 2**63, 10**300, 49.5, "4900"),
     "currency": ("", "eur", "EURO", "€", "EU\0", "EUR\n", 978),
     "registration_number": (*TEXTS, "x" * 65),
+    "notice_hours": (-1, 169, 2**31, 2**63, 10**300, 1.5, "24"),
+    "date": (
+        *("", "today", "2030-13-01", "2030-02-30", "2030-1-1", "20300101", "2030-01-01T00:00:00Z", "2030-W01-1"),
+        *(
+            "0000-01-01",
+            "0001-01-01",
+            "1969-12-31",
+            "3000-01-01",
+            "9999-12-31",
+            "10000-01-01",
+            "2030-01-01\0",
+            20300101,
+        ),
+    ),
     "start": (*INSTANTS, 1893456000, 1e300),
     "end": (*INSTANTS, 1893456000, 1e300),
     "slot_minutes": (4, 241, 0, -30, 2**31, 2**63, 10**300, 30.5, "30"),
     "slot_id": (*IDS, 1),
     "appointment_id": (*IDS, 1),
     "reason": TEXTS,
+    "reason_code": ("", " ", "PAT", "pat ", "pat\0", "no-code", "x" * 201, 0),
     "items": ((), "medicine", 5, {"0": "medicine"}),
     **dict.fromkeys(("medicine", "dose", "route", "frequency", "duration"), TEXTS),
     "instructions": tuple(text for text in TEXTS if text not in {"", " ", "\t\n"}),
@@ -261,23 +302,25 @@ def bad_bodies(route: Route) -> Iterator[Hostile]:
     yield Hostile(name="body: wrong, and then no JSON", route=route, status=400, content=b'{"a": 1, ' + valid)
     yield from bad_sizes(route, valid)
     yield from bad_types(route, valid)
-    for steps, body in spoiled(route.body):
+    for steps, body in spoiled(route):
         yield Hostile(name=f"body: {steps}", route=route, status=422, content=json.dumps(body).encode())
 
 
-def spoiled(valid: Json) -> Iterator[tuple[str, Json]]:
+def spoiled(route: Route) -> Iterator[tuple[str, Json]]:
     """Return bodies in which one thing is wrong."""
+    valid = route.body
     for steps in places(valid):
         name = next((str(step) for step in reversed(steps) if isinstance(step, str)), "")
         at_name = bool(steps) and isinstance(steps[-1], str)
         if isinstance(found := at(valid, steps), dict):
             yield f"an unknown field in {steps}", put(valid, (*steps, "surprise"), 1)
             yield f"an id in {steps}", put(valid, (*steps, "id"), str(UNKNOWN_ID))
-        if at_name:
+        if at_name and name not in route.optional:
             yield f"no {steps}", drop(valid, steps)
         if not steps:
             continue
-        wrong = [value for value in WRONG_TYPES if not (isinstance(found, list) and isinstance(value, list))]
+        taken = list if isinstance(found, list) else type(None) if name in NULLABLE else ()
+        wrong = [value for value in WRONG_TYPES if not isinstance(value, taken)]
         for value in (*wrong, *(WRONG_VALUES[name] if at_name else ())):
             yield f"{steps} is {ascii(value)[:40]}", put(valid, steps, value)
 
@@ -445,6 +488,26 @@ BAD_KEYS = {
 }
 
 
+BAD_VERSIONS = {
+    "no tag": b"1",
+    "a name": b"latest",
+    "single quotes": b"'1'",
+    "open in front": b'1"',
+    "open at the end": b'"1',
+    "a quote in it": b'"a"b"',
+    "a space in it": b'"a b"',
+    "weak without a tag": b"W/1",
+    "weak in small letters": b'w/"1"',
+    "two without a comma": b'"1" "2"',
+    "a semicolon": b'"1";',
+    "two asterisks": b"**",
+    "a tag, then an asterisk": b'"1", *',
+    "an asterisk, then a tag": b'*, "1"',
+    "an asterisk in quotes, and more": b'"*" *',
+    "very many, then none": b'"1", ' * 500 + b"1",
+}
+
+
 def bad_headers(route: Route) -> Iterator[Hostile]:
     """Return headers with a fault."""
     well = replace_content(route)
@@ -453,6 +516,13 @@ def bad_headers(route: Route) -> Iterator[Hostile]:
             yield replace(well, name=f"key: {name}", status=400, headers=((b"idempotency-key", key),))
         twice = ((b"idempotency-key", b"a"), (b"idempotency-key", b"b"))
         yield replace(well, name="key: two", status=400, headers=twice)
+    if route.conditional:
+        for name, tags in {"none": ABSENT, "empty": b""}.items():
+            yield replace(well, name=f"version: {name}", status=428, headers=((b"if-match", tags),))
+        for name, tags in BAD_VERSIONS.items():
+            yield replace(well, name=f"version: {name}", status=400, headers=((b"if-match", tags),))
+        twice = ((b"if-match", b'"1"'), (b"if-match", b"*"))
+        yield replace(well, name="version: two", status=400, headers=twice)
     if not route.anyone:
         for credentials in (
             *(b"", b"Bearer", b"bearer x", b"Basic eDp5", b"Bearer a b", b"Bearer \xff", b"\xff"),

@@ -68,6 +68,9 @@ async def test_the_document_holds_together(document: Json) -> None:
         assert all(response["description"] for response in operation["responses"].values())
 
 
+FOR_EVERY_ROLE = {"/auth/me", "/booking/appointments/{id}/cancel"}
+
+
 async def test_every_route_says_which_problems_it_answers_with(document: Json) -> None:
     for path, method, operation in operations(document):
         responses = operation["responses"]
@@ -76,7 +79,7 @@ async def test_every_route_says_which_problems_it_answers_with(document: Json) -
             expected |= {"503"}
         if operation["security"]:
             expected |= {"401"}
-            expected |= {"403"} if path != "/auth/me" else set()
+            expected |= {"403"} if path not in FOR_EVERY_ROLE else set()
         if "{id}" in path:
             expected |= {"404"}
         assert expected <= set(responses), (method, path)
@@ -102,6 +105,66 @@ async def test_problems_are_named_by_their_codes(document: Json) -> None:
     assert "`key-reused`" in responses["422"]["description"]
 
 
+RESCHEDULE = "/booking/appointments/{id}/reschedule"
+OF_ONE_APPOINTMENT = {
+    ("/booking/slots/book", "POST"): {"201"},
+    ("/booking/slots/{id}/hold", "POST"): {"200", "201"},
+    ("/booking/appointments/{id}", "GET"): {"200"},
+    **{
+        (f"/booking/appointments/{{id}}/{what}", "POST"): {"200"}
+        for what in ("reschedule", "cancel", "check-in", "undo")
+    },
+}
+
+
+async def test_whoever_changes_a_version_learns_of_it_and_says_which(document: Json) -> None:
+    """Every answer that is about one appointment carries the tag; the one command that needs it says how to use it."""
+    tagged = {
+        (path, method): set(good)
+        for path, method, operation in operations(document)
+        if path != "/booking/slots/search"
+        and (good := [status for status, one in operation["responses"].items() if "ETag" in one.get("headers", {})])
+    }
+    moving = document["paths"][RESCHEDULE]["post"]
+    (version,) = [one for one in moving["parameters"] if one["in"] == "header"]
+    conditional = {path for path, _, operation in operations(document) if {"412", "428"} & set(operation["responses"])}
+
+    assert tagged == OF_ONE_APPOINTMENT
+    assert conditional == {RESCHEDULE}
+    assert "`version-stale`" in moving["responses"]["412"]["description"]
+    assert "`precondition-required`" in moving["responses"]["428"]["description"]
+    assert (version["name"], version["required"]) == ("If-Match", True)
+    for tag, described in {"*": True, '"12"': True, "12": False, "": False, 'W/"1"': False}.items():
+        assert bool(re.search(version["schema"]["pattern"], tag)) is described
+
+
+@pytest.mark.parametrize(
+    ("path", "codes"),
+    [
+        ("/booking/slots/{id}/hold", {"slot-taken", "patient-busy", "hold-extended", "too-many-holds"}),
+        (RESCHEDULE, {"slot-taken", "patient-busy", "appointment-not-booked", "appointment-started"}),
+        ("/booking/appointments/{id}/cancel", {"appointment-not-booked", "appointment-started"}),
+        ("/booking/appointments/{id}/check-in", {"appointment-not-booked", "check-in-too-early"}),
+        ("/booking/appointments/{id}/undo", {"nothing-to-undo"}),
+        ("/booking/doctor/day/cancel", {"profile-missing"}),
+    ],
+)
+async def test_conflicts_are_told_apart_by_their_codes(document: Json, path: str, codes: set[str]) -> None:
+    description = document["paths"][path]["post"]["responses"]["409"]["description"]
+    assert set(re.findall(r"`([a-z-]+)`", description)) == codes
+
+
+async def test_whoever_comes_too_late_is_told_in_which_form_they_see_what_else_there_is(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    alternatives = schemas["Problem"]["properties"]["alternatives"]
+
+    assert (alternatives["type"], alternatives["items"]) == ("array", {"$ref": "#/components/schemas/SlotBody"})
+    assert "alternatives" not in schemas["Problem"]["required"]
+    assert set(schemas["DayItemBody"]["properties"]["outcome"]["enum"]) == {
+        *("cancelled", "appointment-moved", "appointment-not-booked", "appointment-started")
+    }
+
+
 @pytest.mark.parametrize("route", routes(NOW), ids=str)
 async def test_an_example_is_what_the_description_asks_for(document: Json, route: Route) -> None:
     """The requests that the hostile ones are made from are good ones by the description, too."""
@@ -110,14 +173,17 @@ async def test_an_example_is_what_the_description_asks_for(document: Json, route
 
     assert set(route.query) <= set(parameters)
     assert {name for name, one in parameters.items() if one["required"]} <= set(route.query)
-    assert ("Idempotency-Key" in {one["name"] for one in operation["parameters"]}) is route.keyed
+    headers = {one["name"]: one["required"] for one in operation["parameters"] if one["in"] == "header"}
+    asked = {"Idempotency-Key": route.keyed, "If-Match": route.conditional}
+    assert headers == {name: True for name, needed in asked.items() if needed}
     assert operation["security"] == ([] if route.anyone else [{"bearer": []}])
     assert ("requestBody" in operation) is (route.body is not None)
     if route.body is not None:
         (media_type, content), *others = operation["requestBody"]["content"].items()
         schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
         assert (media_type, others) == ("application/json", [])
-        assert set(route.body) == set(schema["properties"]) == set(schema["required"])
+        assert set(route.body) == set(schema["properties"]) == set(schema["required"]) | route.optional
+        assert not route.optional & set(schema["required"])
         assert schema["additionalProperties"] is False
 
 

@@ -23,7 +23,7 @@ from schemathesis.generation.overrides import Override
 from healthcare.domain.policy import POLICY, Action
 from tests.examples import LONG
 from tests.figures import Figures
-from tests.integration.http.corpus import UNKNOWN_ID, Route, routes
+from tests.integration.http.corpus import OTHER_ID, UNKNOWN_ID, Route, routes
 from tests.integration.http.practice import CALLERS, Practice, practice
 from tests.integration.world import World
 
@@ -31,7 +31,9 @@ CONFIG = {
     "checks": {
         # What JSON Schema cannot say (that there is such a time zone, that the end comes after the start) is told with
         # 422. What remains: a request that is as described is never unreadable, too large or of a wrong type.
-        "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422", "429"]},
+        "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "412", "422", "429"]},
+        # Without If-Match, 428 (RFC 6585 §3) says what is missing.
+        "missing_required_header": {"expected-statuses": ["400", "401", "415", "422", "428"]},
     }
 }
 """Every check is on. Three judge only sequences that Schemathesis plays itself, which it does not do here:
@@ -87,10 +89,12 @@ class Conversation:
         case: Request = operation.Case(
             path_parameters={"id": str(id)} if route.path != route.template else {},
             query=dict(route.query),
-            headers={"Idempotency-Key": uuid4().hex} if route.keyed else {},
+            headers=({"Idempotency-Key": uuid4().hex} if route.keyed else {})
+            | ({"If-Match": "*"} if route.conditional else {}),
         )
         if route.body is not None:
-            body = json.loads(json.dumps(route.body).replace(str(UNKNOWN_ID), str(id)))
+            written = json.dumps(route.body).replace(str(UNKNOWN_ID), str(id))
+            body = json.loads(written.replace(str(OTHER_ID), str(next(self.practice.others))))
             if operation.path == "/auth/register":
                 body["email"] = f"{uuid4()}@example.org"
             case.media_type, case.body = "application/json", body
