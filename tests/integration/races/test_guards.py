@@ -5,24 +5,29 @@ promise more. The switches are here: the product has none.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from uuid import uuid4
+from functools import partial
+from uuid import UUID, uuid4
 
 import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.postgres.outbox import PostgresOutbox
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.adapters.redis.cache import RedisSearchCache
+from healthcare.application.scheduling.decide import DecideTogether
 from healthcare.application.uow import Busy
 from healthcare.domain import policy
-from healthcare.domain.kernel import Actor, Event, EventId, NotYours, Page, Refusal, SlotId
+from healthcare.domain.kernel import Actor, Event, EventId, NotYours, Page, Refusal, SlotId, UserId
 from healthcare.domain.scheduling.diary import Booking
 from healthcare.domain.scheduling.model import Search, Slot, Touched
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
+from tests.integration.races.gate import released_at_once
 from tests.integration.races.offices import in_process, refused_here
 from tests.integration.races.test_booking import double_booked
 from tests.integration.world import World, deadlocks, tomorrow_at
@@ -33,6 +38,9 @@ MOST_ROUNDS = 20 * ROUNDS
 """Where something is bound to go wrong sooner or later."""
 
 NO_LOCKS = "SELECT %(slots)s::uuid[], %(patients)s::uuid[]"
+NO_ORDER = bookings.LOCK.replace(
+    "ORDER BY id FOR UPDATE)", "ORDER BY array_position(%(slots)s::uuid[], id) FOR UPDATE)"
+)
 NO_QUEUE = "SELECT %(patients)s::uuid[], id FROM slots WHERE id = ANY(%(slots)s::uuid[]) ORDER BY id FOR UPDATE"
 
 
@@ -120,21 +128,61 @@ async def cross(world: World, *, rounds: int) -> None:
     """Book for the same patients in two batches that meet, until one of them has to give up."""
     patients = world.add_users("patient", 60)
     here, there = world.add_doctors(2)
-    container = Container(settings=settings.read(world.environment))
-    async with opened(container):
+    async with together(world) as decide:
         for place in range(rounds):
             starts = [tomorrow_at(0) + timedelta(hours=place, minutes=minute) for minute in range(60)]
             forwards = list(zip(patients, world.add_slots(here, starts, minutes=1), strict=True))
             backwards = list(zip(patients, world.add_slots(there, starts, minutes=1), strict=True))[::-1]
-            batches = [
-                [Booking(actor=Actor(who, "race"), slot=SlotId(slot), key=str(uuid4())) for who, slot in batch]
-                for batch in (forwards, backwards)
-            ]
-            together = container.together()
-            answers = await asyncio.gather(*[together(batch) for batch in batches], return_exceptions=True)
-            assert all(isinstance(one, (Busy, Refusal)) for one in answers if isinstance(one, BaseException)), answers
-            if any(isinstance(one, Busy) for one in answers):
+            if await meet(decide, forwards, backwards):
                 break
+
+
+@pytest.mark.parametrize("order", [True, False])
+def test_the_order_of_slots_is_what_keeps_two_batches_from_a_deadlock(
+    world: World, monkeypatch: pytest.MonkeyPatch, order: bool
+) -> None:
+    """Other patients for the same slots: one batch names them forwards, the other backwards."""
+    if not order:
+        monkeypatch.setattr(bookings, "LOCK", NO_ORDER)
+    before = deadlocks(world)
+
+    asyncio.run(cross_on_slots(world))
+
+    assert double_booked(world) == 0
+    assert (deadlocks(world) > before) is not order
+
+
+async def cross_on_slots(world: World) -> None:
+    """Book the same slots in two batches, which are let go when both have come to the one in the middle."""
+    (doctor,) = world.add_doctors(1)
+    some, others = world.add_users("patient", 3), world.add_users("patient", 3)
+    conninfo = make_conninfo("", **world.postgres)
+    async with await AsyncConnection.connect(conninfo, autocommit=True) as watcher, together(world) as decide:
+        for hour in range(5):  # on a busy machine both may not be there in time
+            slots = world.add_slots(doctor, [tomorrow_at(hour, minute) for minute in (0, 20, 40)], minutes=20)
+            batches = [list(zip(some, slots, strict=True)), list(zip(others, slots[::-1], strict=True))]
+            gave_up, _ = await released_at_once(watcher, slots[1], [partial(meet, decide, one) for one in batches])
+            if any(gave_up):
+                break
+
+
+@asynccontextmanager
+async def together(world: World) -> AsyncIterator[DecideTogether]:
+    """Open what decides many commands in one transaction."""
+    container = Container(settings=settings.read(world.environment))
+    async with opened(container):
+        yield container.together()
+
+
+async def meet(decide: DecideTogether, *batches: Sequence[tuple[UserId, UUID]]) -> bool:
+    """Book whole batches at once; say whether one of them had to give up."""
+    asked = [
+        [Booking(actor=Actor(who, "race"), slot=SlotId(slot), key=str(uuid4())) for who, slot in batch]
+        for batch in batches
+    ]
+    answers = await asyncio.gather(*[decide(batch) for batch in asked], return_exceptions=True)
+    assert all(isinstance(one, (Busy, Refusal)) for one in answers if isinstance(one, BaseException)), answers
+    return any(isinstance(one, Busy) for one in answers)
 
 
 def test_with_neither_locks_nor_constraints_the_same_race_books_twice(
