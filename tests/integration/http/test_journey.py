@@ -1,5 +1,6 @@
 """Every route once, as it is meant: what is answered, to the last member."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 from httpx import Response
 
 from healthcare.domain.identity.model import Email
-from healthcare.domain.kernel import Actor, Role
-from tests.builders import DAY, HOUR, NOW, PASSWORD
+from healthcare.domain.kernel import Actor, Money, Role
+from tests.builders import DAY, HOUR, MINUTE, NOW, PASSWORD
 from tests.clinic import Clinic
 from tests.integration.http.conftest import Api
 
@@ -29,6 +30,7 @@ PROFILE = {
     "fee": {"amount": 4900, "currency": "EUR"},
     "time_zone": "Europe/Vienna",
     "registration_number": "AT-1",
+    "notice_hours": 24,
 }
 SYSTEM = Actor(None, "setup", system=True)
 
@@ -129,9 +131,13 @@ async def test_the_whole_journey(api: Api) -> None:  # noqa: PLR0915 - it has ma
         "start": "2030-01-10T08:00:00Z",
         "end": "2030-01-10T08:30:00Z",
         "fee": {"amount": 4900, "currency": "EUR"},
+        "notice_hours": 24,
         "status": "booked",
         "version": 1,
+        "expires_at": None,
+        "cancellation": None,
     }
+    assert response.headers["etag"] == '"1"'
     assert response.headers["location"] == f"/booking/appointments/{appointment['id']}"
     again = await client.post("/booking/slots/book", json={"slot_id": first["id"]}, headers=as_patient | key)
     assert (again.status_code, again.content, again.headers["location"]) == (
@@ -149,6 +155,7 @@ async def test_the_whole_journey(api: Api) -> None:  # noqa: PLR0915 - it has ma
         assert listed == {"items": [appointment], "next_cursor": None}
         one = await client.get(f"/booking/appointments/{appointment['id']}", headers=credentials)
         assert said(one, 200) == appointment
+        assert one.headers["etag"] == '"1"'
 
     start = {"appointment_id": appointment["id"]}
     consultation = said(await client.post("/consultation/start", json=start, headers=as_doctor), 201)
@@ -192,6 +199,221 @@ async def test_the_whole_journey(api: Api) -> None:  # noqa: PLR0915 - it has ma
         "outcome": "success",
         "request_id": issued["request_id"],
     }
+
+
+async def test_a_patient_holds_books_moves_and_is_there(api: Api) -> None:
+    """One id from the hold to the consultation, and a new version with each step."""
+    clinic, client = api.clinic, api.client
+    doctor = await clinic.doctor()
+    first, second = await clinic.slots(doctor, NOW + 2 * HOUR, NOW + HOUR)
+    patient, stranger = await clinic.user(), await api.as_(Role.PATIENT)
+    signed, hold = api.signed(patient.id), f"/booking/slots/{first.id}/hold"
+    query = {"specialty": doctor.specialty, "date": "2030-01-07"}
+
+    async def findable() -> list[str]:
+        found = said(await client.get("/booking/slots/search", params=query), 200)
+        return [one["id"] for one in found["items"]]
+
+    async def becomes(status: str, version: int, step: str, who: dict[str, str], **asked: Any) -> Any:  # noqa: ANN401 - JSON is anything
+        response = await client.post(f"/booking/appointments/{held['id']}/{step}", headers=who, **asked)
+        one = said(response, 200)
+        assert (one["id"], one["status"], one["version"]) == (held["id"], status, version)
+        assert response.headers["etag"] == f'"{version}"'
+        assert said(await client.get(f"/booking/appointments/{held['id']}", headers=signed), 200) == one
+        return one
+
+    response = await client.post(hold, headers=signed)
+    held = said(response, 201)
+    assert held == {
+        "id": held["id"],
+        "slot": {
+            "id": str(first.id),
+            "doctor": {"id": str(doctor.id), "full_name": doctor.full_name, "specialty": doctor.specialty},
+            "start": "2030-01-07T11:00:00Z",
+            "end": "2030-01-07T11:30:00Z",
+            "fee": {"amount": 4900, "currency": "EUR"},
+        },
+        "expires_at": "2030-01-07T09:05:00Z",
+    }
+    assert response.headers["etag"] == '"1"'
+    assert await findable() == [str(second.id)]
+    assert (await client.post(hold, headers=stranger)).status_code == 409
+
+    response = await client.post(hold, headers=signed)
+    assert said(response, 200) == held | {"expires_at": "2030-01-07T09:10:00Z"}
+    assert response.headers["etag"] == '"2"'
+    clinic.clock.wait(9 * MINUTE)
+    signed = api.signed(patient.id)
+    pending = said(await client.get(f"/booking/appointments/{held['id']}", headers=signed), 200)
+    assert (pending["status"], pending["expires_at"]) == ("pending", "2030-01-07T09:10:00Z")
+
+    wish = {"slot_id": str(first.id)}
+    response = await client.post("/booking/slots/book", json=wish, headers=signed | {"Idempotency-Key": "k"})
+    booked = said(response, 201)
+    assert booked == pending | {"status": "booked", "version": 3, "expires_at": None}
+    assert response.headers["etag"] == '"3"'
+
+    wish = {"slot_id": str(second.id)}
+    moved = await becomes("booked", 4, "reschedule", signed | {"If-Match": '"3"'}, json=wish)
+    assert moved == booked | wish | {"version": 4, "start": "2030-01-07T10:00:00Z", "end": "2030-01-07T10:30:00Z"}
+    assert await findable() == [str(first.id)]
+
+    clinic.clock.wait(36 * MINUTE)
+    signed, as_doctor = api.signed(patient.id), api.signed(doctor.id)
+    for _ in "12":
+        await becomes("checked-in", 5, "check-in", signed)
+    await becomes("booked", 6, "undo", as_doctor)
+    await becomes("checked-in", 7, "check-in", signed)
+
+    response = await client.post("/consultation/start", json={"appointment_id": held["id"]}, headers=as_doctor)
+    assert said(response, 201)["appointment_id"] == held["id"]
+    fulfilled = said(await client.get(f"/booking/appointments/{held['id']}", headers=as_doctor), 200)
+    assert fulfilled == moved | {"status": "fulfilled", "version": 8}
+
+    await clinic.can.record_events(actor=SYSTEM)
+    admin = await api.as_(Role.ADMIN)
+    entries = said(await client.get("/audit", params={"subject": held["id"]}, headers=admin), 200)
+    assert Counter(one["kind"] for one in entries["items"]) == {
+        "slot.held": 1,
+        "hold.extended": 1,
+        "appointment.booked": 1,
+        "appointment.rescheduled": 1,
+        "appointment.checked_in": 2,
+        "appointment.undone": 1,
+    }
+
+
+async def test_a_hold_ends_by_itself_or_when_it_is_given_back(api: Api) -> None:
+    clinic, client = api.clinic, api.client
+    slot = await clinic.slot()
+    path, patient, other = f"/booking/slots/{slot.id}/hold", await clinic.user(), await api.as_(Role.PATIENT)
+    signed = api.signed(patient.id)
+
+    expired = said(await client.post(path, headers=signed), 201)
+    clinic.clock.wait(5 * MINUTE)
+    seen = said(await client.get(f"/booking/appointments/{expired['id']}", headers=api.signed(patient.id)), 200)
+    given_back = said(await client.post(path, headers=other), 201)
+    released = await client.delete(path, headers=other)
+    again = said(await client.post(path, headers=api.signed(patient.id)), 201)
+
+    assert (seen["status"], seen["expires_at"]) == ("cancelled", None)
+    assert seen["cancellation"] == {"reason": "expired", "reason_code": "other", "late": False}
+    assert (released.status_code, released.content) == (204, b"")
+    assert len({expired["id"], given_back["id"], again["id"]}) == 3
+    (one,) = said(await client.get("/booking/appointments", headers=other), 200)["items"]
+    assert one["cancellation"] == {"reason": "released", "reason_code": "pat", "late": False}
+
+
+async def test_who_moves_to_another_doctor_takes_over_their_terms(api: Api) -> None:
+    clinic, client = api.clinic, api.client
+    here, there = await clinic.doctor(), await clinic.doctor(fee=Money(9900, "CHF"))
+    profile = PROFILE | {"fee": {"amount": 9900, "currency": "CHF"}, "notice_hours": 48}
+    said(await client.post("/booking/doctor/profile", json=profile, headers=api.signed(there.id)), 200)
+    appointment, wanted = await clinic.booked(await clinic.slot(here)), await clinic.slot(there)
+
+    response = await client.post(
+        f"/booking/appointments/{appointment.id}/reschedule",
+        json={"slot_id": str(wanted.id)},
+        headers=api.signed(appointment.patient.id) | {"If-Match": "*"},
+    )
+
+    moved = said(response, 200)
+    assert (moved["id"], moved["doctor"]["id"]) == (str(appointment.id), str(there.id))
+    assert (moved["fee"], moved["notice_hours"]) == ({"amount": 9900, "currency": "CHF"}, 48)
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "code", "late"),
+    [
+        (Role.PATIENT, {}, "pat", True),
+        (Role.PATIENT, {"reason_code": "pat-dec"}, "pat-dec", True),
+        (Role.PATIENT, {"reason_code": None}, "pat", True),
+        (Role.DOCTOR, {}, "prov", False),
+        (Role.DOCTOR, {"reason_code": "prov-hosp"}, "prov-hosp", False),
+        (Role.ADMIN, {}, "other", False),
+    ],
+)
+async def test_a_cancellation_says_who_gave_up_and_whether_a_patient_was_late(
+    api: Api, who: Role, asked: dict[str, str | None], code: str, late: bool
+) -> None:
+    """The doctor wants to know a day before; a patient who says it later may, and that is noted."""
+    clinic, client = api.clinic, api.client
+    slot = await clinic.slot(start=NOW + 23 * HOUR)
+    doctor = api.signed(slot.doctor.id)
+    said(await client.post("/booking/doctor/profile", json=PROFILE, headers=doctor), 200)
+    appointment = await clinic.booked(slot)
+    patient = api.signed(appointment.patient.id)
+    signed = {Role.PATIENT: patient, Role.DOCTOR: doctor, Role.ADMIN: await api.as_(Role.ADMIN)}[who]
+
+    response = await client.post(
+        f"/booking/appointments/{appointment.id}/cancel", json={"reason": "fever"} | asked, headers=signed
+    )
+
+    cancelled = said(response, 200)
+    assert (cancelled["status"], cancelled["version"], response.headers["etag"]) == ("cancelled", 2, '"2"')
+    assert cancelled["cancellation"] == {"reason": "fever", "reason_code": code, "late": late}
+
+
+async def test_a_doctor_gives_a_whole_day_up(api: Api) -> None:
+    """A day of their own zone: it begins at 23:00 the evening before, in UTC. A repeat finds nothing left to do."""
+    clinic, client = api.clinic, api.client
+    doctor = await clinic.doctor()
+    said(await client.post("/booking/doctor/profile", json=PROFILE, headers=api.signed(doctor.id)), 200)
+    midnight = NOW.replace(hour=23)
+    before, *of_the_day, after = await clinic.slots(
+        doctor, midnight - HOUR, *(midnight + number * HOUR for number in range(4)), midnight + DAY
+    )
+    booked, held = await clinic.booked(of_the_day[0]), await clinic.held(of_the_day[1])
+    started, other = await clinic.booked(of_the_day[2]), await clinic.booked(before)
+    signed = api.signed(doctor.id)
+    said(await client.post("/consultation/start", json={"appointment_id": str(started.id)}, headers=signed), 201)
+    day = {"date": "2030-01-08", "reason": "fever"}
+
+    first = said(await client.post("/booking/doctor/day/cancel", json=day, headers=signed), 200)
+    again = said(await client.post("/booking/doctor/day/cancel", json=day, headers=signed), 200)
+
+    assert first == {
+        "items": [
+            {"appointment_id": str(booked.id), "outcome": "cancelled"},
+            {"appointment_id": str(held.id), "outcome": "cancelled"},
+        ]
+    }
+    assert again == {"items": []}
+    mine = said(await client.get("/booking/doctor/slots", headers=signed), 200)
+    assert [(one["id"], one["status"]) for one in mine["items"]] == [(str(before.id), "busy"), (str(after.id), "free")]
+    listed = said(await client.get("/booking/appointments", headers=signed), 200)["items"]
+    assert {one["id"]: one["status"] for one in listed} == {
+        str(other.id): "booked",
+        str(booked.id): "cancelled",
+        str(held.id): "cancelled",
+        str(started.id): "fulfilled",
+    }
+    reasons = [one["cancellation"] for one in listed if one["status"] == "cancelled"]
+    assert reasons == [{"reason": "fever", "reason_code": "prov", "late": False}] * 2
+    query = {"specialty": doctor.specialty, "date": "2030-01-08"}
+    found = said(await client.get("/booking/slots/search", params=query), 200)
+    assert [one["id"] for one in found["items"]] == [str(after.id)]
+
+
+async def test_who_did_not_come_is_noted_and_the_doctor_can_say_that_they_did(api: Api) -> None:
+    clinic, client = api.clinic, api.client
+    appointment = await clinic.booked(await clinic.slot(start=NOW + HOUR))
+    path = f"/booking/appointments/{appointment.id}"
+    clinic.clock.wait(HOUR + 44 * MINUTE)
+    early = await clinic.can.mark_no_shows(actor=SYSTEM)
+    clinic.clock.wait(MINUTE)
+    doctor, patient = api.signed(appointment.doctor.id), api.signed(appointment.patient.id)
+
+    marked = await clinic.can.mark_no_shows(actor=SYSTEM)
+    missed = said(await client.get(path, headers=patient), 200)
+    undone = said(await client.post(f"{path}/undo", headers=doctor), 200)
+    once_more = await clinic.can.mark_no_shows(actor=SYSTEM)
+    started = await client.post("/consultation/start", json={"appointment_id": str(appointment.id)}, headers=doctor)
+
+    assert (early, marked, once_more) == (0, 1, 0)
+    assert (missed["status"], missed["version"]) == ("noshow", 2)
+    assert (undone["status"], undone["version"]) == ("checked-in", 3)
+    assert said(started, 201)["status"] == "in-progress"
 
 
 async def test_a_cancelled_appointment_gives_its_slot_back(api: Api) -> None:

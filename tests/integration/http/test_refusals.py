@@ -16,7 +16,7 @@ from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.errors import HashingQueueFull
 from healthcare.domain.kernel import Role
-from tests.builders import DAY, NOW, PASSWORD, FakePasswords, FakeTokens, a_user_id
+from tests.builders import DAY, HOUR, MINUTE, NOW, PASSWORD, TOMORROW, FakePasswords, FakeTokens, a_user_id
 from tests.clinic import Clinic
 from tests.integration.http.conftest import Api, client_of
 
@@ -68,6 +68,76 @@ async def test_each_refusal_gives_way_to_those_before_it(api: Api) -> None:
     assert [step.status_code for step in steps] == [
         *(404, 405, 401, 413, 415, 400, 400, 400, 400, 422, 422, 403, 404, 409)
     ]
+
+
+async def test_whoever_moves_an_appointment_learns_first_what_is_wrong_in_the_request(api: Api) -> None:
+    clinic = api.clinic
+    slot = await clinic.slot()
+    appointment = await clinic.booked(slot)
+    started = await clinic.slot(start=NOW - HOUR)
+    path = f"/booking/appointments/{appointment.id}/reschedule"
+    doctor, other, patient = api.signed(slot.doctor.id), await api.as_(Role.PATIENT), api.signed(appointment.patient.id)
+    text, unquoted = {"Content-Type": "text/plain"}, {"If-Match": "1"}
+    stale, seen = {"If-Match": '"7"'}, {"If-Match": '"1"'}
+    unknown = {"slot_id": str(UNKNOWN)}
+    steps = [
+        await send(api, {}, f"{path}?x=1", headers=text, content=LARGE),
+        await send(api, doctor, f"{path}?x=1", headers=text, content=LARGE),
+        await send(api, doctor, f"{path}?x=1", headers=text, content=b"no JSON"),
+        await send(api, doctor, f"{path}?x=1", content=b""),
+        await send(api, doctor, f"{path}?x=1", content=b"no JSON"),
+        await send(api, doctor, f"{path}?x=1", headers=unquoted, content=b"no JSON"),
+        await send(api, doctor, f"{path}?x=1", headers=stale, content=b"no JSON"),
+        await send(api, doctor, f"{path}?x=1", headers=stale, content=b"{}"),
+        await send(api, doctor, f"{path}?x=1", headers=stale, json=unknown),
+        await send(api, doctor, path, headers=stale, json=unknown),
+        await send(api, other, path, headers=stale, json=unknown),
+        await send(api, patient, path, headers=stale, json=unknown),
+        await send(api, patient, path, headers=seen, json=unknown),
+        await send(api, patient, path, headers=seen, json={"slot_id": str(started.id)}),
+        await send(api, patient, path, headers=seen, json={"slot_id": str(slot.id)}),
+    ]
+
+    assert [step.status_code for step in steps] == [
+        *(401, 413, 415, 400, 428, 400, 400, 422, 422, 403, 404, 412, 404, 422, 200)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "code", "field"),
+    [
+        ([], 428, "precondition-required", None),
+        ([""], 428, "precondition-required", None),
+        (["1"], 400, "unreadable", "If-Match"),
+        (['"1'], 400, "unreadable", "If-Match"),
+        (['"1"', "*"], 400, "unreadable", "If-Match"),
+        (['"2"'], 412, "version-stale", None),
+        (['W/"1"'], 412, "version-stale", None),
+        (['"01x"'], 412, "version-stale", None),
+        (['""'], 412, "version-stale", None),
+        ([f'"{"1" * 400}"'], 412, "version-stale", None),
+        (['"1"'], 200, None, None),
+        (['"7", "1"'], 200, None, None),
+        (['"7"', '"1"'], 200, None, None),
+        ([' W/"1" ,\t"1" '], 200, None, None),
+        (["*"], 200, None, None),
+    ],
+)
+async def test_an_appointment_is_moved_by_whoever_has_seen_it_as_it_is(
+    api: Api, given: list[str], status: int, code: str | None, field: str | None
+) -> None:
+    first, second = await api.clinic.slots(await api.clinic.doctor(), TOMORROW, TOMORROW + HOUR)
+    appointment = await api.clinic.booked(first)
+    headers = [*api.signed(appointment.patient.id).items(), *(("If-Match", one) for one in given)]
+
+    response = await api.client.post(
+        f"/booking/appointments/{appointment.id}/reschedule", json={"slot_id": str(second.id)}, headers=headers
+    )
+
+    answer = response.json()
+    assert (response.status_code, answer.get("code")) == (status, code)
+    assert [(one["field"], one["rule"]) for one in answer.get("errors", [])] == [(field, "entity-tag")] * bool(field)
+    assert response.headers.get("etag") == (None if code else '"2"')
 
 
 class Endless(httpx.AsyncByteStream):
@@ -138,9 +208,10 @@ async def test_json_may_say_that_it_is_utf_8(api: Api, media_type: str) -> None:
 async def test_all_that_is_not_there_is_not_there_in_the_same_words(api: Api) -> None:
     """A path, an id that is none, an unknown id and what belongs to others; only the request's own id differs."""
     clinic = api.clinic
-    appointment = await clinic.booked()
+    appointment, hold = await clinic.booked(), await clinic.held()
     other_patient, other_doctor = await api.as_(Role.PATIENT), await api.as_(Role.DOCTOR)
-    path = "/booking/appointments"
+    admin = await api.as_(Role.ADMIN)
+    path, wish = "/booking/appointments", {"slot_id": str(UNKNOWN)}
     id = {"X-Request-Id": "same"}
     answers = [
         await api.client.get("/nowhere", headers=id),
@@ -157,6 +228,16 @@ async def test_all_that_is_not_there_is_not_there_in_the_same_words(api: Api) ->
         await send(api, other_doctor | id, "/consultation/start", json={"appointment_id": str(appointment.id)}),
         await send(api, other_doctor | id, "/consultation/start", json={"appointment_id": str(UNKNOWN)}),
         await api.client.delete(f"/booking/doctor/slots/{appointment.slot}", headers=other_doctor | id),
+        await send(api, other_patient | id, f"/booking/slots/{UNKNOWN}/hold"),
+        await send(api, other_patient | id, f"/booking/slots/{hold.slot}/hold", method="DELETE"),
+        await send(api, other_patient | id, f"/booking/slots/{UNKNOWN}/hold", method="DELETE"),
+        await send(
+            api, other_patient | id, f"{path}/{appointment.id}/reschedule", json=wish, headers={"If-Match": "*"}
+        ),
+        await send(api, other_patient | id, f"{path}/{appointment.id}/check-in"),
+        await send(api, api.signed(appointment.doctor.id) | id, f"{path}/{appointment.id}/check-in"),
+        await send(api, other_doctor | id, f"{path}/{appointment.id}/undo"),
+        await send(api, admin | id, f"{path}/{UNKNOWN}/cancel", json={"reason": "fever"}),
         await api.client.get(f"/consultation/{UNKNOWN}/prescription", headers=other_patient | id),
         await api.client.get("/docs/nothing", headers=id),
     ]
@@ -253,6 +334,13 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(api: 
     assert wrong.headers["www-authenticate"] == "Bearer"
 
 
+PROFILE = {
+    "specialty": "cardiology",
+    "languages": ["en"],
+    "fee": {"amount": 4900, "currency": "EUR"},
+    "time_zone": "UTC",
+    "registration_number": "AT-1",
+}
 FAULTS: list[tuple[tuple[str, str, Any], str, str]] = [
     (("POST", "/auth/register", {}), "/email", "required"),
     (("POST", "/auth/login", {"email": "x", "password": "y"}), "/email", "email"),
@@ -266,6 +354,17 @@ FAULTS: list[tuple[tuple[str, str, Any], str, str]] = [
     (("POST", f"/consultation/{UNKNOWN}/prescription", {"items": [{}]}), "/items/0/medicine", "required"),
     (("POST", f"/booking/appointments/{UNKNOWN}/cancel", {"reason": "a\0b"}), "/reason", "characters"),
     (("POST", f"/booking/appointments/{UNKNOWN}/cancel", {"reason": "x" * 201}), "/reason", "length"),
+    (
+        ("POST", f"/booking/appointments/{UNKNOWN}/cancel", {"reason": "x", "reason_code": "PAT"}),
+        "/reason_code",
+        "choice",
+    ),
+    (("POST", f"/booking/appointments/{UNKNOWN}/cancel", {"reason_code": "pat"}), "/reason", "required"),
+    (("POST", "/booking/doctor/day/cancel", {"date": "today", "reason": "x"}), "/date", "format"),
+    (("POST", "/booking/doctor/day/cancel", {"date": "1969-12-31", "reason": "x"}), "/date", "range"),
+    (("POST", "/booking/doctor/day/cancel", {"date": "2030-01-08", "reason": " "}), "/reason", "length"),
+    (("POST", "/booking/doctor/profile", PROFILE | {"notice_hours": 169}), "/notice_hours", "range"),
+    (("POST", f"/booking/slots/{UNKNOWN}/hold?minutes=60", {}), "minutes", "unknown"),
     (("GET", "/booking/slots/search", {}), "specialty", "required"),
     (("GET", "/booking/slots/search?specialty=a&date=x", {}), "date", "format"),
     (("GET", "/booking/slots/search?specialty=a&date=2030-01-01&tz=Mars", {}), "tz", "time-zone"),
@@ -305,13 +404,125 @@ async def test_a_key_belongs_to_one_request(api: Api) -> None:
     assert response.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
+async def refused(api: Api, who: Mapping[str, str], path: str, **options: Any) -> tuple[int, str]:  # noqa: ANN401 - as httpx has them
+    """Return why something is refused."""
+    problem = (await send(api, who, path, **options)).json()
+    return problem["status"], problem["code"]
+
+
+async def test_a_hold_is_extended_once_and_nobody_holds_more_than_three_slots(api: Api) -> None:
+    slots = await api.clinic.slots(await api.clinic.doctor(), *(TOMORROW + number * HOUR for number in range(5)))
+    paths = [f"/booking/slots/{slot.id}/hold" for slot in slots]
+    patient, other = await api.as_(Role.PATIENT), await api.as_(Role.PATIENT)
+
+    held = [(await send(api, patient, path)).status_code for path in (*paths[:3], paths[0])]
+
+    assert held == [201, 201, 201, 200]
+    assert await refused(api, patient, paths[0]) == (409, "hold-extended")
+    assert await refused(api, patient, paths[3]) == (409, "too-many-holds")
+    assert await refused(api, other, paths[0]) == (409, "slot-taken")
+    assert (await send(api, patient, paths[1], method="DELETE")).status_code == 204
+    assert (await send(api, patient, paths[3])).status_code == 201
+    api.clinic.clock.wait(5 * MINUTE)
+    assert (await send(api, patient, paths[4])).status_code == 201
+
+
+async def test_whoever_is_somewhere_else_can_neither_hold_nor_move(api: Api) -> None:
+    clinic, patient = api.clinic, await api.clinic.user()
+    signed = api.signed(patient.id)
+    appointment, elsewhere = await clinic.booked(patient=patient), await clinic.slot(start=TOMORROW + 15 * MINUTE)
+    other = await clinic.booked(await clinic.slot(start=TOMORROW + HOUR), patient)
+    move: dict[str, Any] = {"json": {"slot_id": str(elsewhere.id)}, "headers": {"If-Match": "*"}}
+
+    assert await refused(api, signed, f"/booking/slots/{elsewhere.id}/hold") == (409, "patient-busy")
+    assert await refused(api, signed, f"/booking/appointments/{other.id}/reschedule", **move) == (409, "patient-busy")
+    response = await send(api, signed, f"/booking/appointments/{appointment.id}/reschedule", **move)
+    assert response.status_code == 200
+
+
+async def test_what_has_come_to_an_end_is_neither_moved_nor_cancelled(api: Api) -> None:
+    clinic = api.clinic
+    doctor = await clinic.doctor()
+    soon, later = await clinic.slots(doctor, NOW + 20 * MINUTE, TOMORROW)
+    appointment = await clinic.booked(soon)
+    path, patient = f"/booking/appointments/{appointment.id}", api.signed(appointment.patient.id)
+    move: dict[str, Any] = {"json": {"slot_id": str(later.id)}, "headers": {"If-Match": "*"}}
+
+    assert await refused(api, api.signed(doctor.id), f"{path}/undo") == (409, "nothing-to-undo")
+    assert await refused(api, patient, f"{path}/check-in") == (409, "check-in-too-early")
+    clinic.clock.wait(20 * MINUTE)
+    patient, its_doctor = api.signed(appointment.patient.id), api.signed(doctor.id)
+    assert await refused(api, patient, f"{path}/reschedule", **move) == (409, "appointment-started")
+    assert await refused(api, patient, f"{path}/cancel", json={"reason": "fever"}) == (409, "appointment-started")
+    assert (await send(api, patient, f"{path}/check-in")).status_code == 200
+    assert await refused(api, patient, f"{path}/reschedule", **move) == (409, "appointment-not-booked")
+    start = {"appointment_id": str(appointment.id)}
+    assert (await send(api, its_doctor, "/consultation/start", json=start)).status_code == 201
+    assert await refused(api, its_doctor, f"{path}/undo") == (409, "nothing-to-undo")
+    assert await refused(api, patient, f"{path}/check-in") == (409, "appointment-not-booked")
+    assert await refused(api, patient, f"{path}/cancel", json={"reason": "fever"}) == (409, "appointment-not-booked")
+
+
+async def test_a_day_is_cancelled_by_a_doctor_who_has_one(api: Api) -> None:
+    day = {"date": "2030-01-08", "reason": "fever"}
+    path = "/booking/doctor/day/cancel"
+
+    assert await refused(api, await api.as_(Role.PATIENT), path, json=day) == (403, "forbidden")
+    assert await refused(api, await api.as_(Role.ADMIN), path, json=day) == (403, "forbidden")
+    assert await refused(api, await api.as_(Role.DOCTOR), path, json=day) == (409, "profile-missing")
+
+
+async def test_whoever_comes_too_late_is_told_of_the_doctors_next_three_slots(api: Api) -> None:
+    """Whether they book, hold or move; whoever takes a slot back is told of none."""
+    clinic, patient = api.clinic, await api.clinic.user()
+    doctor = await clinic.doctor()
+    early, wanted, held, *free = await clinic.slots(doctor, *(TOMORROW + number * HOUR for number in range(7)))
+    await clinic.slot(start=TOMORROW)
+    await clinic.booked(wanted)
+    await clinic.held(held)
+    mine = await clinic.booked(await clinic.slot(start=TOMORROW + DAY), patient)
+    signed, body = api.signed(patient.id), {"slot_id": str(wanted.id)}
+
+    problems = [
+        await send(api, signed | {"Idempotency-Key": "k"}, json=body),
+        await send(api, signed, f"/booking/slots/{wanted.id}/hold"),
+        await send(api, signed, f"/booking/appointments/{mine.id}/reschedule", json=body, headers={"If-Match": "*"}),
+    ]
+    taking_back = await send(api, api.signed(doctor.id), f"/booking/doctor/slots/{wanted.id}", method="DELETE")
+
+    alternatives = [
+        {
+            "id": str(slot.id),
+            "doctor": {"id": str(doctor.id), "full_name": doctor.full_name, "specialty": doctor.specialty},
+            "start": slot.time.start.isoformat().replace("+00:00", "Z"),
+            "end": slot.time.end.isoformat().replace("+00:00", "Z"),
+            "fee": {"amount": 4900, "currency": "EUR"},
+        }
+        for slot in (early, *free[:2])
+    ]
+    assert [(one.status_code, one.json()["code"]) for one in problems] == [(409, "slot-taken")] * 3
+    assert [one.json()["alternatives"] for one in problems] == [alternatives] * 3
+    assert (taking_back.status_code, taking_back.json()["code"]) == (409, "slot-taken")
+    assert "alternatives" not in taking_back.json()
+
+
+async def test_where_there_is_nothing_else_whoever_comes_too_late_is_told_so(api: Api) -> None:
+    slot = await api.clinic.slot()
+    await api.clinic.held(slot)
+
+    problem = (await send(api, await api.as_(Role.PATIENT), f"/booking/slots/{slot.id}/hold")).json()
+
+    assert (problem["code"], problem["alternatives"]) == ("slot-taken", [])
+
+
 async def test_a_slot_that_has_started_is_a_fault_of_the_slot(api: Api) -> None:
     slot = await api.clinic.slot(start=NOW - DAY)
     signed = await api.as_(Role.PATIENT) | {"Idempotency-Key": "k"}
 
     problem = (await send(api, signed, json={"slot_id": str(slot.id)})).json()
+    held = await refused(api, signed, f"/booking/slots/{slot.id}/hold")
 
-    assert (problem["status"], problem["code"]) == (422, "slot-in-the-past")
+    assert (problem["status"], problem["code"]) == held == (422, "slot-in-the-past")
     assert problem["errors"][0]["field"] == "/slot_id"
 
 
