@@ -1,7 +1,7 @@
 """Two ways to claim slots: by the use cases here, and over HTTP at two API processes. Races must end alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from healthcare.adapters.postgres.refusals import constraint_refusals
+from healthcare.application.scheduling.cancel_day import DayItem
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
@@ -109,8 +110,14 @@ class OfficeInProcess:
 
     async def cancel_day(self, doctor: UserId, day: date) -> dict[UUID, str]:
         """Cancel a day."""
-        items = await patiently(lambda: self.can.cancel_day(actor=Actor(doctor, "race"), day=day, reason="race"))
-        return {one.appointment.id: one.outcome for one in items}
+
+        async def cancel() -> Sequence[DayItem]:
+            try:
+                return await self.can.cancel_day(actor=Actor(doctor, "race"), day=day, reason="race")
+            except OutcomeUnknown:
+                raise Unavailable from None  # for whoever cancels a day it is the same: a repeat finishes it
+
+        return {one.appointment.id: one.outcome for one in await patiently(cancel)}
 
     async def _ask(self, ask: Callable[[], Awaitable[Appointment]]) -> Outcome:
         try:
@@ -149,7 +156,8 @@ class OfficeOverHttp:
 
     async def cancel_day(self, doctor: UserId, day: date) -> dict[UUID, str]:
         """Cancel a day."""
-        response = await self._post(doctor, "/booking/doctor/day/cancel", {"date": str(day), "reason": "race"})
+        asked = {"date": str(day), "reason": "race"}
+        response = await self._post(doctor, "/booking/doctor/day/cancel", asked, again_if_unknown=True)
         assert response.is_success, response.text
         return {UUID(item["appointment_id"]): item["outcome"] for item in response.json()["items"]}
 
@@ -171,11 +179,17 @@ class OfficeOverHttp:
         return code
 
     async def _post(
-        self, user: UserId, path: str, asked: dict[str, str] | None, headers: dict[str, str] | None = None
+        self,
+        user: UserId,
+        path: str,
+        asked: dict[str, str] | None,
+        headers: dict[str, str] | None = None,
+        *,
+        again_if_unknown: bool = False,
     ) -> httpx.Response:
         async def post() -> httpx.Response:
             response = await next(self._clients).post(path, json=asked, headers=self._headers(user) | (headers or {}))
-            if response.status_code == 503 and response.json()["code"] != OutcomeUnknown.code:
+            if response.status_code == 503 and (again_if_unknown or response.json()["code"] != OutcomeUnknown.code):
                 raise Unavailable
             return response
 
