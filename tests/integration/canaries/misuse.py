@@ -33,6 +33,8 @@ class Stage:
     consultation: UUID
     search: str
     """The path of a search that has been answered before."""
+    day: str
+    """On which the doctor has an appointment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ def prescription(text: str) -> dict[str, Any]:
     return {"items": [item]}
 
 
+def move(stage: Stage, version: str, **headers: str) -> Sending:
+    """Move an appointment to which one has no right."""
+    path = f"/booking/appointments/{stage.appointment}/reschedule"
+    return post(path, {"slot_id": str(stage.free)}, stage.stranger, If_Match=version, **headers)
+
+
+def give_up(who: Mapping[str, str], day: str, reason: str) -> Sending:
+    """Give a day up that one does not have."""
+    return post("/booking/doctor/day/cancel", {"date": day, "reason": reason}, who)
+
+
 SEARCH: Final = "/booking/slots/search?specialty=cardiology&date=2030-01-01"
 
 WAYS: Final[Mapping[str, Way]] = {
@@ -107,6 +120,7 @@ WAYS: Final[Mapping[str, Way]] = {
     "path": lambda c, _: get(f"/{quote(c.value, safe='')}"),
     "id of an appointment": lambda c, s: get(f"/booking/appointments/{quote(c.value, safe='')}", s.stranger),
     "id of a slot": lambda c, s: Sending("DELETE", f"/booking/doctor/slots/{c.word}", raw(s.doctor)),
+    "id of a slot to hold": lambda c, s: post(f"/booking/slots/{quote(c.value, safe='')}/hold", b"", s.stranger),
     "file": lambda c, _: get(f"/docs/{quote(c.value, safe='')}"),
     "method": lambda c, _: Sending(c.word, "/auth/me"),
     # In a header.
@@ -119,6 +133,9 @@ WAYS: Final[Mapping[str, Way]] = {
     "key": lambda c, s: book(s, {"slot_id": str(s.taken)}, key=c.value),
     "key of letters": lambda c, s: book(s, {"slot_id": str(s.taken)}, key=c.word),
     "endless key": lambda c, s: book(s, {"slot_id": str(s.taken)}, key=c.word * 40),
+    "version": lambda c, s: move(s, c.value),
+    "version of letters": lambda c, s: move(s, f'"{c.word}"'),
+    "many versions": lambda c, s: move(s, f'"{c.word}", W/"{c.word}", "{c.value}"'),
     # An id of letters, digits and ".-_" would be taken, and be in the log: so it is promised. No value here is one.
     "id of the request": lambda c, _: get("/auth/me", X_Request_Id=c.value),
     "media type": lambda c, s: book(s, b"{}", Content_Type=f"text/{c.value}"),
@@ -158,12 +175,26 @@ WAYS: Final[Mapping[str, Way]] = {
         },
         s.doctor,
     ),
+    "code of a reason": lambda c, s: post(
+        f"/booking/appointments/{s.appointment}/cancel", {"reason": c.value[:200], "reason_code": c.value}, s.stranger
+    ),
+    "day to give up": lambda c, s: give_up(s.doctor, c.value, c.value[:200]),
+    "body that nobody reads": lambda c, s: post(
+        f"/booking/appointments/{s.appointment}/check-in", {"reason": c.value, c.word: c.word}, s.stranger
+    ),
     "no JSON": lambda c, _: post("/auth/login", f'{{"email": "{c.word}", {c.value}'.encode()),
     "not UTF-8": lambda c, _: post("/auth/login", b'{"email": "' + c.value.encode() + b'\xff"}'),
     "large body": lambda c, _: log_in(password=c.value * (TOO_MANY_BYTES // len(c.value))),
     # Where the request is well-formed, and refused for what it asks.
     "unknown address": lambda c, _: log_in(email=f"{c.word}@nobody.example", password=c.value),
     "taken slot": lambda c, s: book(s, {"slot_id": str(s.taken)}, User_Agent=c.value),
+    "slot to hold": lambda c, s: post(f"/booking/slots/{s.taken}/hold", b"", s.stranger, User_Agent=c.value),
+    "foreign hold": lambda c, s: Sending(
+        "DELETE", f"/booking/slots/{s.taken}/hold", raw({**s.stranger, "Cookie": c.value})
+    ),
+    "foreign move": lambda c, s: move(s, "*", User_Agent=c.value),
+    "nobody's day": lambda c, s: give_up(s.stranger, s.day, c.value[:200]),
+    "free day": lambda c, s: give_up(s.doctor, s.day, c.value[:200]),
     "foreign appointment": lambda c, s: post(
         f"/booking/appointments/{s.appointment}/cancel", {"reason": c.value[:200]}, s.stranger
     ),

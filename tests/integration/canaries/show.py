@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from random import Random
 from typing import Any, Final, TypeVar
@@ -23,7 +24,9 @@ AT_ONCE: Final = 8
 WAYS_OF_EACH: Final = 3
 """For each canary, drawn anew in each run; all in `make test-long`."""
 PRESCRIBED: Final = 30
-"""So many appointments lead to a prescription; the others are cancelled, with a reason."""
+GIVEN_UP: Final = 35
+"""The first appointments lead to a prescription. The next ones are moved and then cancelled by their patients, with a
+reason. With the others, the doctor gives a whole day up for a reason, for each another day."""
 MOST_SECONDS: Final = 15
 
 Headers = dict[str, str]
@@ -60,7 +63,9 @@ class Show:
     client: httpx.AsyncClient
     people: Sequence[Person]
     care: Sequence[Canary]
-    """What is prescribed to each, or why they cancel."""
+    """What is prescribed to each, or why they or their doctor cancel."""
+    spare: list[UUID] = field(default_factory=list)
+    """Slots for those who move."""
     seen: dict[str, bytes] = field(default_factory=dict)
     """What PostgreSQL told of its sessions in the middle of something."""
 
@@ -77,14 +82,22 @@ class Show:
 
     async def go_right(self) -> Stage:
         """Serve everybody; leave behind a slot, an appointment and a consultation that are still open."""
-        world, (first, *_) = self.world, self.people
+        world, (first, second, *_) = self.world, self.people
         doctor, other_doctor = world.add_doctors(2)
         (stranger,) = world.add_users("patient", 1)
         signed = world.headers(doctor)
-        starts = [tomorrow_at(0, 20 * place) for place in range(len(self.people) + 3)]
-        *slots, consulted, booked, free = world.add_slots(doctor, starts, 20)
+        starts = [tomorrow_at(0, 20 * place) for place in range(GIVEN_UP + 3)]
+        days = [tomorrow_at(24 * place) for place in range(1, len(self.people) - GIVEN_UP + 2)]
+        consulted, booked, free, *slots = world.add_slots(doctor, starts, 20)
+        *given_up, last_day = world.add_slots(doctor, days, 20)
+        (there,) = world.add_slots(doctor, [datetime.now(UTC) + timedelta(minutes=10)], 20)
+        self.spare = world.add_slots(
+            doctor, [tomorrow_at(18, 20 * place) for place in range(GIVEN_UP - PRESCRIBED)], 20
+        )
         await at_once([self.sign_in(person) for person in self.people])
-        await at_once([self.serve(*one, signed) for one in zip(self.people, self.care, slots, strict=True)])
+        await at_once([self.serve(*one, signed) for one in zip(self.people, self.care, slots + given_up, strict=True)])
+        await self.book(second, last_day)
+        await self.be_there(first, there, signed)
         search = f"/booking/slots/search?specialty=cardiology&date={starts[0]:%Y-%m-%d}"
         await self.ask(200, "GET", search, {})
         return Stage(
@@ -96,19 +109,40 @@ class Show:
             appointment=await self.book(first, booked),
             consultation=await self.consult(await self.book(first, consulted), signed),
             search=search,
+            day=f"{days[-1]:%Y-%m-%d}",
         )
 
     async def serve(self, person: Person, text: Canary, slot: UUID, doctor: Headers) -> None:
-        """Book; then prescribe something that both read, or cancel."""
+        """Book; then prescribe something that both read, or cancel for a reason that both read."""
         appointment = await self.book(person, slot)
         if text.number >= PRESCRIBED:
-            path = f"/booking/appointments/{appointment}/cancel"
-            await self.ask(200, "POST", path, person.headers, reason=text.value)
+            await self.cancel(person, text, appointment, doctor)
             return
         path = f"/consultation/{await self.consult(appointment, doctor)}/prescription"
         await self.ask(201, "POST", path, doctor, **prescription(text.value))
         for reader in (person.headers, doctor):
             assert (await self.ask(200, "GET", path, reader))["items"][0]["medicine"] == text.value
+
+    async def cancel(self, person: Person, text: Canary, appointment: UUID, doctor: Headers) -> None:
+        """Let a patient cancel, who has moved before, or a doctor the whole day."""
+        path = f"/booking/appointments/{appointment}"
+        found = await self.ask(200, "GET", path, person.headers)
+        if text.number < GIVEN_UP:
+            seen = person.headers | {"If-Match": f'"{found["version"]}"'}
+            await self.ask(200, "POST", f"{path}/reschedule", seen, slot_id=str(self.spare.pop()))
+            await self.ask(200, "POST", f"{path}/cancel", person.headers, reason=text.value, reason_code="pat-dec")
+        else:
+            day = {"date": found["start"][:10], "reason": text.value}
+            items = (await self.ask(200, "POST", "/booking/doctor/day/cancel", doctor, **day))["items"]
+            assert items == [{"appointment_id": str(appointment), "outcome": "cancelled"}]
+        for reader in (person.headers, doctor):
+            assert (await self.ask(200, "GET", path, reader))["cancellation"]["reason"] == text.value
+
+    async def be_there(self, person: Person, slot: UUID, doctor: Headers) -> None:
+        """Check in, which was a mistake."""
+        path = f"/booking/appointments/{await self.book(person, slot)}"
+        for what, who in {"check-in": person.headers, "undo": doctor}.items():
+            await self.ask(200, "POST", f"{path}/{what}", who)
 
     async def go_wrong(self, stage: Stage, random: Random) -> None:
         """Put each canary where it does not belong; every way gets some of every kind."""
@@ -122,6 +156,7 @@ class Show:
         """Be refused by PostgreSQL itself, and be cut off by it, in the middle of something."""
         one, two, three, four, five, *_ = self.people
         order, reason = prescription(self.care[0].value), {"reason": self.care[1].value}
+        day = {"date": stage.day, "reason": self.care[2].value}
         key = five.headers | {"Idempotency-Key": "refused"}
         answers = [
             await self.collide(one, "unique.", then="COMMIT"),
@@ -138,10 +173,12 @@ class Show:
                     f"/booking/appointments/{stage.appointment}/cancel", json=reason, headers=one.headers
                 ),
                 await self.client.post("/booking/slots/book", json={"slot_id": str(stage.free)}, headers=key),
+                await self.client.post(f"/booking/slots/{stage.free}/hold", headers=five.headers),
+                await self.client.post("/booking/doctor/day/cancel", json=day, headers=stage.signed),
             ]
         assert [one.json()["code"] for one in answers] == [
             *("email-taken", "unavailable", "busy"),
-            *("internal", "internal", "internal", "internal"),
+            *("internal", "internal", "internal", "internal", "internal", "internal"),
         ]
 
     async def be_recorded(self) -> None:
@@ -176,7 +213,9 @@ class Show:
         return await self.client.post("/auth/register", json=body)
 
     async def book(self, person: Person, slot: UUID) -> UUID:
-        """Book a slot, and ask again with the same key."""
+        """Book a slot, and ask again with the same key; some hold it first."""
+        if person.name.number % 2:
+            await self.ask(201, "POST", f"/booking/slots/{slot}/hold", person.headers)
         headers = person.headers | {"Idempotency-Key": uuid4().hex}
         first, again = [await self.ask(201, "POST", "/booking/slots/book", headers, slot_id=str(slot)) for _ in "12"]
         assert first == again
