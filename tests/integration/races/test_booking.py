@@ -102,29 +102,41 @@ def test_a_patient_who_wants_overlapping_slots_at_once_gets_one(world: World, wa
     assert double_booked(world) == 0
 
 
-Programs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), min_size=2, max_size=24)
-"""Who books what, and whether they then give it up again; slots 0 to 2 are apart, 3 to 5 overlap each other."""
+Command = tuple[int, int, str, int]
+Programs = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 5),
+        st.sampled_from(["book", "book and cancel", "book and move", "hold", "hold and book"]),
+        st.integers(0, 5),
+    ),
+    min_size=2,
+    max_size=24,
+)
+"""Who claims what in which way, and where they move if they do; slots 0 to 2 are apart, 3 to 5 overlap each other."""
+
+REFUSALS = {"slot-taken", "patient-busy", "too-many-holds", "hold-extended", "appointment-not-booked"}
 
 
 @both_ways
-def test_no_program_of_bookings_and_cancellations_books_twice(world: World, way: str, figures: Figures) -> None:
+def test_no_program_of_claims_moves_and_cancellations_books_twice(world: World, way: str, figures: Figures) -> None:
     """Hypothesis draws who races for what; the database does the interleaving; the assertions count."""
     commands = 0
     with offices(world, way) as opened:
 
         @settings(deadline=None, max_examples=PROGRAMS)
         @given(program=Programs)
-        def check(program: list[tuple[int, int, bool]]) -> None:
+        def check(program: list[Command]) -> None:
             nonlocal commands
-            commands += sum(1 + cancels for *_, cancels in program)
+            commands += sum(1 + (" and " in how) for _, _, how, _ in program)
             asyncio.run(run(world, opened, program))
 
         check()
     figures.add(f"programs of bookings, {way}", operations=commands)
 
 
-async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]) -> None:
-    """Run one program, and compare what was told with what was kept."""
+async def run(world: World, opened: Opened, program: list[Command]) -> None:
+    """Run one program, and compare what was told last of each appointment with what was kept."""
     clear(world)
     patients = world.add_users("patient", 4)
     minutes = [0, 60, 120, 240, 250, 260]
@@ -133,18 +145,27 @@ async def run(world: World, opened: Opened, program: list[tuple[int, int, bool]]
         for doctor, minute in zip(world.add_doctors(len(minutes)), minutes, strict=True)
     ]
 
-    async def act(office: Office, patient: UserId, slot: UUID, *, cancels: bool) -> Outcome:
-        outcome = await office.book(patient, slot)
-        return await office.cancel(outcome) if cancels and isinstance(outcome, Told) else outcome
+    async def act(office: Office, patient: UserId, slot: UUID, how: str, target: UUID) -> list[Outcome]:
+        first = await (office.hold if how.startswith("hold") else office.book)(patient, slot)
+        if not isinstance(first, Told):
+            return [first]
+        match how:
+            case "book and cancel":
+                return [first, await office.cancel(first)]
+            case "book and move":
+                return [first, await office.reschedule(first, target)]
+            case "hold and book":
+                return [first, await office.book(patient, slot)]
+        return [first]
 
     async with opened() as office:
-        outcomes = await asyncio.gather(
-            *[act(office, patients[who], slots[what], cancels=cancels) for who, what, cancels in program]
-        )
-    assert set(refusals(outcomes)) <= {"slot-taken", "patient-busy"}
+        acts = [act(office, patients[who], slots[what], how, slots[to]) for who, what, how, to in program]
+        outcomes = [outcome for one in await asyncio.gather(*acts) for outcome in one]
+    assert set(refusals(outcomes)) <= REFUSALS
     assert double_booked(world) == 0
-    told = [(one.id, one.status) for one in outcomes if isinstance(one, Told)]
-    assert Counter(world.ask("SELECT id, status FROM appointments")) == Counter(told)
+    told = sorted((one for one in outcomes if isinstance(one, Told)), key=lambda one: one.version)
+    last = {one.id: (one.id, one.slot, one.status, one.version) for one in told}
+    assert Counter(world.ask("SELECT id, slot_id, status, version FROM appointments")) == Counter(last.values())
 
 
 def clear(world: World) -> None:
