@@ -54,11 +54,11 @@ class Weather:
 
 
 class ShakenTransaction(Transaction):
-    """A transaction on a connection that may be lost."""
+    """A transaction on a connection that may be lost; `committed` is told of each commit that arrives."""
 
-    def __init__(self, kept: Kept, locks: Locks, weather: Weather) -> None:
+    def __init__(self, kept: Kept, locks: Locks, weather: Weather, committed: Callable[[], None]) -> None:
         super().__init__(kept, locks)
-        self._weather = weather
+        self._weather, self._committed = weather, committed
         self._broken = self._late = False
 
     async def turn(self) -> None:
@@ -74,6 +74,7 @@ class ShakenTransaction(Transaction):
             asyncio.get_running_loop().call_later(self._weather.delay(), self._commit_late)
         elif struck is not Fault.COMMIT_LOST:
             super().commit()
+            self._committed()
         if struck:
             raise OutcomeUnknown
 
@@ -83,6 +84,7 @@ class ShakenTransaction(Transaction):
 
     def _commit_late(self) -> None:
         super().commit()
+        self._committed()
         super().release()
 
 

@@ -40,7 +40,8 @@ class SeededLoop(asyncio.BaseEventLoop):
             if not timer.cancelled():
                 self._now = max(self._now, timer.when())
                 self._ready.append(timer)
-        self._ready.rotate(self._random.randrange(len(self._ready)))
+        if len(self._ready) > 1:
+            self._ready.rotate(self._random.randrange(len(self._ready)))
         handle = self._ready.popleft()
         if not handle.cancelled():
             handle._run()  # noqa: SLF001 - this is what being a loop means

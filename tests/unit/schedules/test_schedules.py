@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.examples import LONG
 from tests.figures import Figures
+from tests.unit.schedules.commands import Book, Hold
 from tests.unit.schedules.judge import violations
-from tests.unit.schedules.programs import Book, Guards, Program, Scene, play, programs
-from tests.unit.schedules.sabotage import HARMS
+from tests.unit.schedules.programs import Guards, Program, play, programs
+from tests.unit.schedules.sabotage import HARMS, Harm
+from tests.unit.schedules.scene import Scene
 
 PROGRAMS = 100_000 if LONG else 1_000
 ORDERS = 10
@@ -49,12 +51,10 @@ def test_no_promise_is_broken_in_any_order(figures: Figures) -> None:
         figures.add("programs in seeded orders, in memory", operations=played, faults=faults)
 
 
-@pytest.mark.parametrize("promise", HARMS)
-def test_without_its_guard_a_promise_is_broken_and_the_same_order_breaks_it_again(promise: str, seed: int) -> None:
-    harm = HARMS[promise]
-
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+def test_without_its_guard_a_promise_is_broken_and_the_same_order_breaks_it_again(harm: Harm, seed: int) -> None:
     def breaks(schedule: int, guards: Guards) -> bool:
-        return promise in broken(harm.program, play(harm.program, schedule, guards))
+        return harm.promise in broken(harm.program, play(harm.program, schedule, guards))
 
     harmful = [schedule for schedule in range(seed, seed + 100) if breaks(schedule, harm.guards)]
 
@@ -64,18 +64,17 @@ def test_without_its_guard_a_promise_is_broken_and_the_same_order_breaks_it_agai
 
 
 def test_what_fails_shrinks_to_the_least_that_fails(seed: int) -> None:
-    promise = "a slot is booked twice"
-    guards = HARMS[promise].guards
+    harm = HARMS["without locks"]
 
     def breaks(pair: tuple[Program, int]) -> bool:
         program, schedule = pair
-        return promise in broken(program, play(program, schedule, guards))
+        return harm.promise in broken(program, play(program, schedule, harm.guards))
 
     draws = Random(seed)  # noqa: S311 - it is not a secret
     program, schedule = find(st.tuples(programs(), FIRST), breaks, settings=UNTIL_IT_FAILS, random=draws)
 
     assert breaks((program, schedule))
-    first, second = (ask.command for lane in program.lanes for ask in lane)
-    assert isinstance(first, Book)
-    assert isinstance(second, Book)
-    assert first.wishes[0].slot == second.wishes[0].slot
+    first, second = (errand.command for lane in program.lanes for errand in lane)
+    assert isinstance(first, Book | Hold)
+    assert isinstance(second, Book | Hold)
+    assert first.slot == second.slot

@@ -42,14 +42,13 @@ def patient_of(tx: Transaction, patient: UserId) -> Patient:
 
 def slot_of(tx: Transaction, row: SlotRow, now: datetime) -> Slot:
     """Read a slot, and with it what is kept elsewhere."""
-    claims = (appointment_of(tx, one).at(now) for one in tx.appointments if one.slot == row.id)
     return Slot(
         id=row.id,
         doctor=doctor_of(tx, row.doctor, row),
         time=row.time,
         fee=tx.profiles[row.doctor].fee,
         notice_hours=tx.profiles[row.doctor].notice_hours,
-        taken=any(one.live for one in claims),
+        taken=any(one.slot == row.id and one.claims(now) for one in tx.appointments),
         offered=not row.withdrawn and tx.accounts[row.doctor].user.role is Role.DOCTOR,
     )
 

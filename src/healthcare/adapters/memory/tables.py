@@ -50,6 +50,10 @@ class AppointmentRow:
         """Whether it claims its slot and its patient's time, as an index says that knows no time."""
         return self.status not in NOT_LIVE
 
+    def claims(self, now: datetime) -> bool:
+        """Whether it does so at this instant: a hold that has run out does not."""
+        return self.live and (self.expires_at is None or now < self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
@@ -116,6 +120,8 @@ class Table(Generic[K, V]):
 
     def items(self) -> list[tuple[K, V]]:
         """Return the rows and their keys, in the same order."""
+        if not self._written:
+            return list(self._kept.items())
         rows: dict[K, V | None] = {**self._kept, **self._written}
         return [(key, row) for key, row in rows.items() if row is not None]
 
