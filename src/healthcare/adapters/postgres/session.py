@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -104,8 +104,8 @@ def severed_at(end: float, connection: AsyncConnection[DictRow]) -> Iterator[Non
 
     def sever() -> None:
         if not connection.closed:
-            with socket.socket(fileno=socket.dup(connection.fileno())) as line:
-                line.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=socket.dup(connection.fileno())) as line, suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)  # unless the server was faster
 
     timer = asyncio.get_running_loop().call_later(end - monotonic(), sever)
     try:
