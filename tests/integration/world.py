@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -125,6 +125,14 @@ class World:
         """Return what signs the user's requests."""
         tokens = SignedTokens.from_file(Path(self.environment["SIGNING_KEY_FILE"]), new_id=new_id)
         return {"Authorization": f"Bearer {tokens.issue(user, now=datetime.now(UTC))}"}
+
+    def send(
+        self, api: Api, user: UserId, request: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send one request of a user, a method and a path, and wait for the answer."""
+        method, path = request.split(" ")
+        signed = self.headers(user) | dict(headers or {})
+        return httpx.request(method, f"{api.url}{path}", json=body, headers=signed, timeout=10)
 
     @contextmanager
     def apis(self, number: int = 1) -> Iterator[list[Api]]:

@@ -11,6 +11,7 @@ import pytest
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.domain.kernel import Actor, SlotId, UserId
 from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.model import MOST_HOLDS
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.figures import Figures
@@ -24,12 +25,12 @@ PATIENTS = 20
 
 def book_now(api: Api, world: World, patient: UserId, slot: UUID, key: str) -> httpx.Response:
     """Send one booking and wait for the answer."""
-    return httpx.post(
-        f"{api.url}/booking/slots/book",
-        json={"slot_id": str(slot)},
-        headers=world.headers(patient) | {"Idempotency-Key": key},
-        timeout=10,
-    )
+    return world.send(api, patient, "POST /booking/slots/book", {"slot_id": str(slot)}, {"Idempotency-Key": key})
+
+
+def hold_now(api: Api, world: World, patient: UserId, slot: UUID) -> httpx.Response:
+    """Hold a slot."""
+    return world.send(api, patient, f"POST /booking/slots/{slot}/hold")
 
 
 async def book(client: httpx.AsyncClient, world: World, patient: UserId, slot: UUID, key: str) -> httpx.Response:
@@ -68,7 +69,7 @@ async def send_all(
     clients = [httpx.AsyncClient(base_url=api.url, timeout=10) for api in apis]
     at_once = asyncio.Semaphore(40)
 
-    async def send(number: int, wish: tuple[UserId, UUID, str]) -> httpx.Response:
+    async def send_one(number: int, wish: tuple[UserId, UUID, str]) -> httpx.Response:
         async with at_once:
             return await book(clients[number % len(clients)], world, *wish)
 
@@ -78,13 +79,43 @@ async def send_all(
     for block in blocks:
         random.Random(len(block)).shuffle(block)  # noqa: S311 - an order, not a secret
     sendings = [one for block in blocks for one in block]
-    responses = await asyncio.gather(*[send(number, wish) for number, wish in sendings])
+    responses = await asyncio.gather(*[send_one(number, wish) for number, wish in sendings])
     for client in clients:
         await client.aclose()
     answers: dict[tuple[UserId, UUID, str], list[httpx.Response]] = {wish: [] for wish in wishes}
     for (_, wish), response in zip(sendings, responses, strict=True):
         answers[wish].append(response)
     return answers
+
+
+def test_a_key_that_books_a_hold_ten_times_at_once_turns_it_into_one_appointment(
+    world: World, figures: Figures
+) -> None:
+    """As many holds as 20 patients may have, held at one API process and booked at two."""
+    patients = world.add_users("patient", PATIENTS)
+    (doctor,) = world.add_doctors(1)
+    number = PATIENTS * MOST_HOLDS
+    slots = world.add_slots(doctor, [tomorrow_at(0) + place * timedelta(minutes=15) for place in range(number)], 15)
+    wishes = [(patients[place % PATIENTS], slot, f"key-{place}") for place, slot in enumerate(slots)]
+
+    with world.apis(2) as apis:
+        holds = {slot: hold_now(apis[0], world, patient, slot).json() for patient, slot, _ in wishes}
+        answers = asyncio.run(send_all(world, apis, wishes))
+    figures.add("a key sent ten times at once", operations=number * TIMES)
+
+    for wish, responses in answers.items():
+        assert [one.status_code for one in responses] == [201] * TIMES, (wish, [one.text for one in responses])
+        assert len({one.content for one in responses}) == 1
+        booked = responses[0].json()
+        assert (booked["id"], booked["status"], booked["version"]) == (holds[wish[1]]["id"], "booked", 2)
+    assert world.ask("SELECT count(*), count(DISTINCT slot_id), max(version) FROM appointments") == [
+        (number, number, 2)
+    ]
+    assert world.ask("SELECT count(*), sum(replays) FROM idempotency_keys") == [(number, number * (TIMES - 1))]
+    assert world.ask("SELECT kind, count(*) FROM outbox GROUP BY kind ORDER BY kind") == [
+        ("appointment.booked", number),
+        ("slot.held", number),
+    ]
 
 
 def test_a_key_is_refused_for_another_slot_and_means_nothing_to_another_patient(world: World) -> None:
@@ -152,6 +183,56 @@ def test_a_booking_whose_commit_is_not_answered_is_unknown_until_the_key_is_sent
     assert found.status_code == 201
     assert kept == [(found.json()["id"],)]
     assert world.ask("SELECT count(*) FROM appointments") == [(1,)]
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["booked at once", "held first"])
+def test_a_key_gets_its_first_answer_whatever_has_become_of_the_appointment_since(world: World, held: bool) -> None:
+    """At either of two API processes; and nothing happens again."""
+    with world.apis(2) as (here, elsewhere):
+        for since in (
+            "moved",
+            "moved to another doctor",
+            "cancelled",
+            "cancelled for another",
+            "cancelled with its day",
+        ):
+            patient, rival = world.add_users("patient", 2)
+            doctor, other = world.add_doctors(2)
+            slot, later = world.add_slots(doctor, [tomorrow_at(9), tomorrow_at(10)])
+            (there,) = world.add_slots(other, [tomorrow_at(9)])
+            if held:
+                hold_now(here, world, patient, slot)
+            booked = book_now(here, world, patient, slot, "the-key")
+            appointment, seen = f"/booking/appointments/{booked.json()['id']}", {"If-Match": booked.headers["etag"]}
+            match since:
+                case "moved" | "moved to another doctor":
+                    target = {"slot_id": str(later if since == "moved" else there)}
+                    changed = world.send(elsewhere, patient, f"POST {appointment}/reschedule", target, seen)
+                case "cancelled" | "cancelled for another":
+                    changed = world.send(elsewhere, patient, f"POST {appointment}/cancel", {"reason": "better"})
+                case _:
+                    day = {"date": tomorrow_at(0).date().isoformat(), "reason": "ill"}
+                    changed = world.send(elsewhere, doctor, "POST /booking/doctor/day/cancel", day)
+            assert changed.status_code == 200, since
+            if since == "cancelled for another":
+                assert book_now(elsewhere, world, rival, slot, "the-key").status_code == 201
+            before = everything(world)
+
+            again = [book_now(api, world, patient, slot, "the-key") for api in (here, elsewhere)]
+            stale = world.send(here, patient, f"POST {appointment}/reschedule", {"slot_id": str(later)}, seen)
+
+            assert [(one.status_code, one.content) for one in again] == [(201, booked.content)] * 2, since
+            assert [one.headers["etag"] for one in again] == [booked.headers["etag"]] * 2, since
+            assert (stale.status_code, stale.json()["code"]) == (412, "version-stale"), since
+            assert everything(world) == before, since
+
+
+def everything(world: World) -> list[tuple[object, ...]]:
+    """Return all appointments, and what was told of them."""
+    return world.ask(
+        "SELECT id, slot_id, status, version FROM appointments"
+        " UNION ALL SELECT id, subject_id, kind, 0 FROM outbox ORDER BY id"
+    )
 
 
 def test_without_locks_and_constraints_one_key_has_several_effects(
