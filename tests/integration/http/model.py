@@ -23,6 +23,8 @@ NOTHING = "11111111-1111-4111-8111-111111111111"
 QUARTER = timedelta(minutes=15)
 PASSWORD = "correct horse battery staple"
 KEYS_ARE_KEPT = timedelta(hours=24)
+ANSWERS_ARE_KEPT = timedelta(seconds=5)
+"""To searches."""
 HELD_FOR = timedelta(minutes=5)
 MISSED_AFTER = timedelta(minutes=15)
 MOST_ALTERNATIVES = 3

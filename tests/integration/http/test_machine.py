@@ -16,7 +16,7 @@ Faults, lost answers and deadlines are elsewhere: faults/ and system/ beside thi
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import ClassVar, NamedTuple
@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
+from healthcare.adapters.memory.scheduling import MemoryBookings
 from tests.builders import HOUR, SYSTEM
 from tests.examples import examples
 from tests.figures import Figures
@@ -59,7 +60,9 @@ from tests.integration.http.commands import (
     TakeBack,
 )
 from tests.integration.http.model import (
+    ANSWERS_ARE_KEPT,
     HELD_FOR,
+    MISSED_AFTER,
     OUTSIDERS,
     PASSWORD,
     QUARTER,
@@ -70,7 +73,15 @@ from tests.integration.http.model import (
     Who,
 )
 from tests.integration.http.stage import DAYS, LATE, SPECIALTIES, Said, Stage, in_memory, on_servers
-from tests.unit.schedules.sabotage import WithoutLocks, database_with
+from tests.unit.schedules.sabotage import (
+    WithoutHolds,
+    WithoutLocks,
+    WithoutQueue,
+    WithoutSweep,
+    WithoutVersions,
+    database_with,
+    deciding,
+)
 
 BECOMES = {
     "pending": {"booked", "cancelled"},
@@ -189,9 +200,10 @@ class LifeOfAClinic(RuleBasedStateMachine):
             self.ask(ChangeRole(who=Who.ADMIN, target=doctor, role="doctor"))
             self.ask(KeepProfile(who=doctor, specialty=specialty, fee=number, notice=number - 1, zone="UTC"))
             self.ask(Publish(who=doctor, start=EVENING + 5 * QUARTER, quarters=10, minutes=30))
-        for who, slot, key in (("users 2", "slots 0", "a"), ("users 2", "slots 1", "b"), ("users 4", "slots 5", "a")):
+        for who, slot, key in (("users 2", "slots 0", "a"), ("users 2", "slots 1", "b"), ("users 4", "slots 6", "a")):
             self.ask(Book(who=who, target=slot, key=key))
         self.ask(Hold(who="users 4", target="slots 3"))
+        self.ask(KeepProfile(who="users 1", specialty=SPECIALTIES[0], fee=3, notice=2, zone="UTC"))
         self.ask(Start(who=Who.DOCTOR, target="appointments 0"))
         self.do(Prescribe(who=Who.DOCTOR, target="consultations 0", medicine="fever"))
 
@@ -325,16 +337,37 @@ class LifeOfAClinic(RuleBasedStateMachine):
 
     @rule(duration=st.sampled_from([timedelta(seconds=4), HELD_FOR, HELD_FOR, QUARTER, QUARTER, 2 * HOUR, 25 * HOUR]))
     def wait(self, duration: timedelta) -> None:
-        self.stage.clinic.clock.wait(duration)
-        self.model.now += duration
+        self.pass_time(duration)
         self.check()
 
     @rule()
     def the_worker_works(self) -> None:
+        self.work()
+        self.check()
+
+    @rule(number=st.integers(0, 3), just_before=st.booleans(), undo=st.none() | UNDO)
+    def nobody_comes(self, number: int, just_before: bool, undo: Command | None) -> None:
+        """A worker works just when an appointment is missed, or a moment before; then somebody may know better."""
+        if booked := self.model.booked:
+            end = self.model.slots[self.model.appointments[booked[number % len(booked)]].slot].end
+            moment = end + MISSED_AFTER - timedelta(seconds=just_before)
+            self.pass_time(max(moment - self.model.now, timedelta(0)))
+            self.work()
+            self.do(*([undo] if undo else []))
+
+    def pass_time(self, duration: timedelta) -> None:
+        """Let time pass. Searches may show a hold that has run out for as long as an answer is kept, but not after."""
+        ends = [one.expires for one in self.model.appointments.values() if one.expires]
+        if any(self.model.now < end <= self.model.now + duration for end in ends):
+            duration = max(duration, ANSWERS_ARE_KEPT)
+        self.stage.clinic.clock.wait(duration)
+        self.model.now += duration
+
+    def work(self) -> None:
+        """Let the worker do all that it has to do."""
         self.stage.work()
         self.model.mark_no_shows(SYSTEM.request)
         self.model.record()
-        self.check()
 
     def check(self) -> None:
         """See that everything holds; no @invariant, because each of its calls would be printed."""
@@ -467,10 +500,49 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
     figures.add(f"programs over HTTP, {kind}", operations=stage.sent, faults=stage.turned_away)
 
 
-def test_without_guards_no_order_explains_what_is_answered() -> None:
-    """What is asked at once does race, and the machine sees who was let in twice."""
-    with capture_logs(), in_memory(database_with(bookings=WithoutLocks)) as stage:
+TWO = ("users 2", "users 4")
+MOVE = Reschedule(who="users 2", target="appointments 1", to="slots 2", versions='"{}"')
+
+
+@pytest.mark.parametrize(
+    ("bookings", "commands"),
+    [
+        (WithoutLocks, [Book(who=patient, target="slots 2", key="x") for patient in TWO]),
+        (WithoutLocks, [Hold(who=patient, target="slots 2") for patient in TWO]),
+        (WithoutLocks, [Hold(who="users 2", target="slots 2"), Book(who="users 4", target="slots 2", key="x")]),
+        (WithoutLocks, [MOVE, Book(who="users 4", target="slots 2", key="x")]),
+        (WithoutLocks, [MOVE, replace(MOVE, to="slots 4")]),
+        (WithoutLocks, [MOVE, Cancel(who=Who.DOCTOR, target="appointments 1", reason="fever", code=None)]),
+        (WithoutLocks, [Release(who=Who.HOLDER, target="slots 3"), Book(who="users 4", target="slots 3", key="x")]),
+        (WithoutQueue, [Hold(who="users 4", target=f"slots {number}") for number in (2, 4, 5)]),
+        (WithoutHolds, [Book(who="users 2", target="slots 3", key="x")]),
+        (deciding(WithoutVersions), [replace(MOVE, versions='"0"')]),
+    ],
+)
+def test_without_guards_no_order_explains_what_is_answered(
+    bookings: type[MemoryBookings], commands: list[Command]
+) -> None:
+    """What is asked at once does race, and the machine sees who was let in who should not have been."""
+    with capture_logs(), in_memory(database_with(bookings=bookings)) as stage:
         LifeOfAClinic.stage = stage
         clinic = LifeOfAClinic()
         with pytest.raises(AssertionError, match="no order explains"):
-            clinic.do_at_once([Book(who=patient, target="slots 2", key="x") for patient in ("users 2", "users 4")])
+            clinic.do_at_once(commands)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Hold(who="users 2", target="slots 3"),
+        Book(who="users 2", target="slots 3", key="x"),
+        TakeBack(who=Who.DOCTOR, target="slots 3"),
+        Reschedule(who="users 2", target="appointments 1", to="slots 3", versions="*"),
+    ],
+)
+def test_a_hold_that_nobody_ends_is_seen(command: Command) -> None:
+    with capture_logs(), in_memory(database_with(bookings=deciding(WithoutSweep))) as stage:
+        LifeOfAClinic.stage = stage
+        clinic = LifeOfAClinic()
+        clinic.wait(HELD_FOR)
+        with pytest.raises(AssertionError):
+            clinic.do(command)

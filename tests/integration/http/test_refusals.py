@@ -477,6 +477,7 @@ async def test_whoever_comes_too_late_is_told_of_the_doctors_next_three_slots(ap
     clinic, patient = api.clinic, await api.clinic.user()
     doctor = await clinic.doctor()
     early, wanted, held, *free = await clinic.slots(doctor, *(TOMORROW + number * HOUR for number in range(7)))
+    await clinic.slot(doctor, start=NOW - HOUR)
     await clinic.slot(start=TOMORROW)
     await clinic.booked(wanted)
     await clinic.held(held)
