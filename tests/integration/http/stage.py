@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from itertools import product
 from typing import Any, Final, Protocol, TypeVar
@@ -17,7 +17,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
-from healthcare.adapters.memory.tables import AppointmentRow
+from healthcare.adapters.memory.tables import AppointmentRow, Kept
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import UnitOfWork
@@ -43,10 +43,14 @@ SPECIALTIES: Final = ("cardiology", "dermatology")
 
 
 class Backend(Database, Protocol):
-    """A database that can be emptied and looked into."""
+    """A database that can be put back to how it was, and looked into."""
 
-    async def empty(self) -> None:
-        """Forget everything."""
+    async def remember(self) -> None:
+        """Be able to go back to what is there now."""
+        ...
+
+    async def go_back(self) -> None:
+        """Keep what was remembered, and nothing else."""
         ...
 
     async def rows(self) -> Rows:
@@ -59,13 +63,14 @@ Kind = Callable[[Clock], MemoryDatabase]
 
 @dataclass
 class InMemory:
-    """A new database in memory each time."""
+    """A new database in memory for each program."""
 
     kind: Kind
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.database = self.kind(self.clock)
+        self.remembered = Kept()
 
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self.database.begin()
@@ -74,8 +79,17 @@ class InMemory:
     async def close(self) -> None: ...
     async def check(self) -> None: ...
 
-    async def empty(self) -> None:
+    async def remember(self) -> None:
+        self._copy(self.database._kept, self.remembered)  # noqa: SLF001 - how it was is more than any question tells
+
+    async def go_back(self) -> None:
         self.database = self.kind(self.clock)
+        self._copy(self.remembered, self.database._kept)  # noqa: SLF001 - likewise
+
+    @staticmethod
+    def _copy(one: Kept, other: Kept) -> None:
+        for table in fields(Kept):
+            getattr(other, table.name).update(getattr(one, table.name))
 
     async def rows(self) -> Rows:
         async with self.begin() as uow:
@@ -132,8 +146,15 @@ COLUMNS = {
 }
 
 
+TABLES = (
+    *("users", "doctor_profiles", "slots", "appointments", "idempotency_keys", "consultations", "prescriptions"),
+    *("outbox", "dead_letters", "audit_entries"),
+)
+"""Each after those that it refers to."""
+
+
 class OnPostgres(PostgresDatabase):
-    """One database, emptied each time."""
+    """One database for all programs."""
 
     def __init__(self, conninfo: Conninfo) -> None:
         super().__init__(conninfo, size=4)
@@ -143,8 +164,17 @@ class OnPostgres(PostgresDatabase):
         self.eye.close()
         await super().close()
 
-    async def empty(self) -> None:
-        self.eye.execute("TRUNCATE users, outbox, dead_letters, audit_entries CASCADE")
+    async def remember(self) -> None:
+        self.eye.execute("CREATE SCHEMA remembered")
+        for table in TABLES:
+            self.eye.execute(f"CREATE TABLE remembered.{table} AS TABLE {table}".encode())
+
+    async def go_back(self) -> None:
+        with self.eye.pipeline():
+            self.eye.execute(f"TRUNCATE {', '.join(TABLES)}".encode())
+            for table in TABLES:
+                again = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE remembered.{table}"
+                self.eye.execute(again.encode())
 
     async def rows(self) -> Rows:
         with self.eye.pipeline():
@@ -175,7 +205,7 @@ class Said:
 
 
 class Stage:
-    """A clinic behind its API, emptied before each program."""
+    """A clinic behind its API, put back to how it was before each program."""
 
     def __init__(self, runner: asyncio.Runner, clinic: Clinic, backend: Backend) -> None:
         self.runner, self.clinic, self.backend = runner, clinic, backend
@@ -192,6 +222,8 @@ class Stage:
             for method, operation in item.items()
         }
         """By route and status, the codes that are named."""
+        self.beginning: Model | None = None
+        """What is known of how it was."""
 
     @property
     def sent(self) -> int:
@@ -205,18 +237,25 @@ class Stage:
         """Do it; `Runner.run` would look after signals each time, which takes as long as many a request."""
         return self.runner.get_loop().run_until_complete(work)
 
-    def empty(self) -> Model:
-        """Begin anew, with an admin, whom no request can make; return what is known then."""
+    def begin(self, prepare: Callable[[Model], Model]) -> Model:
+        """Go back to where what has to be there before is there; return what is known then."""
+        if self.beginning is None:
+            self.beginning = prepare(self.run(self._with_an_admin()))
+            self.run(self.backend.remember())
+        self.run(self._go_back())
+        return self.beginning.copy()
 
-        async def empty() -> Model:
-            await self.backend.empty()
-            await self.clinic.cache.forget({Touched(specialty) for specialty in SPECIALTIES})
-            self.clinic.clock.set(LATE)
-            admin = await self.clinic.user(Role.ADMIN, email="admin@example.org")
-            known = User(str(admin.id), admin.email.value, admin.full_name, admin.role, admin.time_zone)
-            return Model(LATE, {known.id: known})
+    async def _with_an_admin(self) -> Model:
+        """Add somebody whom no request can make."""
+        self.clinic.clock.set(LATE)
+        admin = await self.clinic.user(Role.ADMIN, email="admin@example.org")
+        known = User(str(admin.id), admin.email.value, admin.full_name, admin.role, admin.time_zone)
+        return Model(LATE, {known.id: known})
 
-        return self.run(empty())
+    async def _go_back(self) -> None:
+        await self.backend.go_back()
+        await self.clinic.cache.forget({Touched(specialty) for specialty in SPECIALTIES})
+        self.clinic.clock.set(LATE)
 
     def ask(self, *commands: Command) -> list[Said]:
         """Send all at once."""

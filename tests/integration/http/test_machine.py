@@ -190,8 +190,12 @@ class LifeOfAClinic(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = self.stage.empty()
         self.statuses: dict[object, tuple[str, int]] = {}
+        self.model = self.stage.begin(self.prepare)
+
+    def prepare(self, model: Model) -> Model:
+        """Let there be people, free time, and all that can become of it; return what is known then."""
+        self.model = model
         # The doctors are users 1 and 3, their patients 2 and 4, their slots 0 to 4 and 5 to 9.
         for number, specialty in enumerate(SPECIALTIES, start=1):
             for role in ("doctor", "patient"):
@@ -206,6 +210,7 @@ class LifeOfAClinic(RuleBasedStateMachine):
         self.ask(KeepProfile(who="users 1", specialty=SPECIALTIES[0], fee=3, notice=2, zone="UTC"))
         self.ask(Start(who=Who.DOCTOR, target="appointments 0"))
         self.do(Prescribe(who=Who.DOCTOR, target="consultations 0", medicine="fever"))
+        return self.model
 
     def do(self, *commands: Command) -> None:
         """Send commands one after the other, and see that everything holds."""
@@ -488,7 +493,7 @@ def test_every_answer_is_foreseen_and_what_must_hold_does(
     stage: Stage, figures: Figures, request: pytest.FixtureRequest
 ) -> None:
     kind = request.node.callspec.params["stage"]
-    programs = examples(100 if kind == "in memory" else 40)
+    programs = examples(150 if kind == "in memory" else 50)
 
     LifeOfAClinic.stage = stage
     run_state_machine_as_test(
