@@ -46,6 +46,8 @@ def violations(scene: Scene, *, calm: bool) -> Iterator[str]:
     yield from alternatives(scene, tries)
     yield from lies(scene, tries, commits)
     yield from (f"an error that says nothing: {call.answer!r}" for call in history if call.outcome is Outcome.BROKEN)
+    if scene.database.constraints_refused:
+        yield "a constraint had to refuse"
     if history[-1].answer != scene.free:
         yield "the last search, of which nothing was kept any more, differs from the database"
     if calm and not all(call.outcome in {Outcome.DONE, Outcome.REFUSED} for call in history):

@@ -1,12 +1,13 @@
 """Nobody is let in without a right, and nobody is turned away without a reason."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
-from healthcare.application.scheduling.decide import TakenForNow
+from healthcare.application.scheduling.decide import MOST_ALTERNATIVES, TakenForNow
 from healthcare.domain.consultation.model import Prescription
-from healthcare.domain.kernel import Forbidden, NotFound, NotYours, Refusal, Role
+from healthcare.domain.kernel import Forbidden, NotFound, NotYours, Refusal, Role, SlotId
 from healthcare.domain.policy import POLICY
 from healthcare.domain.scheduling.diary import (
     Ask,
@@ -91,7 +92,7 @@ def inventions(scene: Scene, tries: list[Try]) -> Iterator[str]:
             case refusal:
                 yield f"somebody was told {refusal.code} for no reason"
     for call in scene.history:
-        if isinstance(call.command, CancelDay) and isinstance(call.answer, NotYours):
+        if isinstance(call.command, CancelDay) and isinstance(call.answer, Refusal):
             doctor = scene.people[call.command.who].id
             if all(state.role(doctor) is Role.DOCTOR for state in scene.during(call)):
                 yield "a doctor was turned away from their own day"
@@ -170,9 +171,20 @@ def rivals(ask: Ask, state: State) -> Iterator[AppointmentRow]:
 
 
 def alternatives(scene: Scene, tries: list[Try]) -> Iterator[str]:
-    """Whoever comes too late is shown slots that were free meanwhile."""
+    """Whoever comes too late is shown the next free slots of the same doctor, as they were at some moment meanwhile.
+
+    Where they cannot be read, none are shown.
+    """
     for one in tries:
         if isinstance(one.answer, TakenForNow):
-            for slot in one.answer.alternatives:
-                if not any(state.free(slot.id, ahead=scene.ahead) for state in scene.during(one.call)):
-                    yield "somebody was shown an alternative that was not free"
+            shown = [slot.id for slot in one.answer.alternatives]
+            states = scene.during(one.call)
+            if shown and not any(shown == next_free(one.ask, state, ahead=scene.ahead) for state in states):
+                yield "somebody was shown alternatives that were none"
+
+
+def next_free(ask: Ask, state: State, *, ahead: timedelta) -> list[SlotId]:
+    """Return the next free slots of a doctor."""
+    doctor = next(row.doctor for row in state.slots.values() if row.id == ask.slot)
+    free = [row for row in state.slots.values() if row.doctor == doctor and state.free(row.id, ahead=ahead)]
+    return [row.id for row in sorted(free, key=lambda row: row.time.start)][:MOST_ALTERNATIVES]

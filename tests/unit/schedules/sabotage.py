@@ -52,6 +52,13 @@ class WithoutLocks(MemoryBookings):
         """Let everything pass."""
 
 
+class WithoutSlotsLocks(MemoryBookings):
+    """Looks at slots that others may be about to claim, and leaves it to the constraints to refuse."""
+
+    async def hold(self, slots: set[SlotId], patients: set[UserId], named: Sequence[AppointmentRow]) -> None:
+        await super().hold(set(), patients, named)
+
+
 class WithoutOrder(MemoryBookings):
     """Locks the slots in the order in which they were asked for."""
 
@@ -176,6 +183,14 @@ class WithoutOnlyOn(Diary):
         return super().cancel(replace(ask, only_on=None), happened)
 
 
+class WhoseBeforeWhere(Diary):
+    """Asks whose an appointment of a day is before it asks where it stands."""
+
+    def cancel(self, ask: Cancelling, happened: Happened) -> Appointment:
+        self.find(ask)
+        return super().cancel(ask, happened)
+
+
 class WithoutSweep(Diary):
     """Leaves holds that have run out where they are."""
 
@@ -281,6 +296,11 @@ HARMS: Final = {
         Guards(database_with(bookings=WithoutLocks)),
         at_once(TakeBack(By.DOCTOR, 0), CancelDay(3)),
     ),
+    "without the slots' locks, but with constraints": Harm(
+        "a constraint had to refuse",
+        Guards(database_with(bookings=WithoutSlotsLocks)),
+        at_once(Book(0, 0, "a"), Book(1, 0, "a")),
+    ),
     "without order": Harm(
         "somebody gave up waiting, though nothing was slow",
         Guards(database_with(bookings=WithoutOrder)),
@@ -350,6 +370,11 @@ HARMS: Final = {
         "a day took an appointment that had left it",
         Guards(database_with(bookings=deciding(WithoutOnlyOn))),
         Program(((Errand(CancelDay(3)),), (Errand(Look()), Errand(Move(By.PATIENT, 2, 4))))),
+    ),
+    "with another question before that": Harm(
+        "a doctor was turned away from their own day",
+        Guards(database_with(bookings=deciding(WhoseBeforeWhere))),
+        Program(((Errand(CancelDay(3)),), (Errand(Look()), Errand(Move(By.PATIENT, 2, 1))))),
     ),
     "without rollback": Harm(
         "a booking that did not happen left something",

@@ -1,7 +1,8 @@
 """A clinic while a program is played in it: what was asked and answered, and everything that was ever kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -11,10 +12,11 @@ from typing import Any, Final, TypeVar
 
 from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.adapters.memory.tables import AppointmentRow, Kept, SlotRow
-from healthcare.application.uow import OutcomeUnknown, Unavailable
+from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import Account, User
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, Role, SlotId, UserId
 from healthcare.domain.scheduling.diary import Ask
+from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
 from healthcare.domain.scheduling.model import AppointmentStatus, Slot
 from tests.builders import NOW, FakeClock, an_actor
 from tests.clinic import Clinic
@@ -26,9 +28,21 @@ V = TypeVar("V")
 class SharedDatabase(MemoryDatabase):
     """A memory database whose rows tests can look at."""
 
+    constraints_refused = 0
+    """How often. Whoever decides in a diary refuses there, and not by ending the transaction."""
+
     @property
     def kept(self) -> Kept:
         return self._kept
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        try:
+            async with super().begin() as uow:
+                yield uow
+        except (SlotTaken, PatientBusy):
+            self.constraints_refused += 1
+            raise
 
 
 class Outcome(Enum):
