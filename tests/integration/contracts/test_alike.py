@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.domain.kernel import AppointmentId
 from healthcare.domain.scheduling.diary import Ask
-from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment
 from tests.builders import FakeClock
 from tests.clinic import Clinic
 from tests.examples import examples
@@ -76,16 +76,19 @@ class Twins:
         asked = self.scene.first
         await ask(asked)
         for wait, wishes, start in rounds:
-            for clinic in (self.clinic, other):
-                clinic.clock.wait(wait)
+            self.clinic.clock.wait(wait)
+            other.clock.wait(wait)
             asks = [one.ask(self.scene, list(known.values()), Ids.at(ids.number + 1)) for one in wishes]
             await ask(asks)
             if start is not None:
                 one = list(known.values())[-1 - start % len(known)]
                 assert await care(self.clinic, one) == await care(other, one)
             asked += asks
-        here, there = [await shown(clinic, self.scene, list(known), asked) for clinic in (self.clinic, other)]
-        assert here == there
+        for wait in (timedelta(), HELD_FOR):
+            self.clinic.clock.wait(wait)
+            other.clock.wait(wait)
+            here, there = [await shown(clinic, self.scene, list(known), asked) for clinic in (self.clinic, other)]
+            assert here == there
 
 
 @contextmanager
