@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.postgres.scheduling.rows import LIVE
-from healthcare.domain.scheduling.model import NOT_LIVE
+from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus
 from tests.integration.world import Conninfo
 
 
@@ -26,3 +26,12 @@ def test_the_predicate_of_an_index_names_what_is_not_live(postgres: Conninfo, na
 def test_the_look_names_what_is_not_live() -> None:
     assert "NOT IN" in LIVE
     assert set(re.findall(r"'([a-z-]+)'", LIVE)) == NOT_LIVE
+
+
+def test_of_every_status_postgresql_says_what_the_domain_says(postgres: Conninfo) -> None:
+    with psycopg.connect(make_conninfo("", **postgres)) as connection:
+        rows = connection.execute(
+            f"SELECT status FROM unnest(%s::text[]) AS status WHERE {LIVE}".encode(), [list(AppointmentStatus)]
+        ).fetchall()
+
+    assert {status for (status,) in rows} == {*AppointmentStatus} - NOT_LIVE
