@@ -108,6 +108,10 @@ def test_a_server_that_forgets_when_its_machine_stops_is_found_out(untouched: Wo
                 "one_live_appointment_per_slot": "DROP INDEX one_live_appointment_per_slot",
                 "patient_is_in_one_place": "ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place",
                 "entries_never_change": "ALTER TABLE audit_entries DISABLE TRIGGER entries_never_change",
+                "statuses_follow_the_table": "ALTER TABLE appointments DISABLE TRIGGER statuses_follow_the_table",
+                "a_hold_has_an_end": "ALTER TABLE appointments DROP CONSTRAINT a_hold_has_an_end",
+                "status_is_known": "ALTER TABLE appointments DROP CONSTRAINT status_is_known",
+                "holds_by_patient": "DROP INDEX holds_by_patient",
                 "slots_by_specialty": """
                     UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'slots_by_specialty'::regclass
                     """,
