@@ -165,8 +165,8 @@ OF_SLOTS: Final[Mapping[type, Callable[[Any, State], bool]]] = {
 
 
 def rivals(ask: Ask, state: State) -> Iterator[AppointmentRow]:
-    """Go through the claims in the way of a wish: all but the appointment to be moved, and the caller's hold."""
-    mine = None if isinstance(ask, Withdrawal) else held(ask, state)
+    """Go through the claims in the way of a wish: all but the hold that shall last or be booked, or what shall move."""
+    mine = held(ask, state) if isinstance(ask, Holding | Booking) else None
     return (row for row in state.claims() if row is not mine and row.id != ask.appointment)
 
 
