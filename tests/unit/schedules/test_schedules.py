@@ -74,7 +74,8 @@ def test_what_fails_shrinks_to_the_least_that_fails(seed: int) -> None:
     program, schedule = find(st.tuples(programs(), FIRST), breaks, settings=UNTIL_IT_FAILS, random=draws)
 
     assert breaks((program, schedule))
-    first, second = (errand.command for lane in program.lanes for errand in lane)
-    assert isinstance(first, Book | Hold)
-    assert isinstance(second, Book | Hold)
-    assert first.slot == second.slot
+    commands = [errand.command for lane in program.lanes for errand in lane]
+    claims = [one for one in commands if isinstance(one, Book | Hold)]
+    # A lane less is another order, so that sometimes a third must stay.
+    assert 2 <= len(commands) == len(claims) <= 3
+    assert len({one.slot for one in claims}) == 1
