@@ -108,7 +108,7 @@ class Clinic:
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.together = DecideTogether(self.begin, self.cache, self.happened)
-        self.decide = DecideOne(self.together, self.begin, self.clock)
+        self.decide = DecideOne(self.together, self.begin)
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
             log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),

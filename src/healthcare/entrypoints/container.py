@@ -104,7 +104,7 @@ class Container(containers.DeclarativeContainer):
     begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
 
     together = providers.Singleton(DecideTogether, begin, cache, happened)
-    decide = providers.Singleton(DecideOne, together, begin, clock)
+    decide = providers.Singleton(DecideOne, together, begin)
 
     enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
 

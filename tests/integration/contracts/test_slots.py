@@ -35,7 +35,7 @@ async def free(clinic: Clinic, search: Search) -> list[Slot]:
 
 async def alternatives(clinic: Clinic, slot: Slot, most: int = 3) -> list[Slot]:
     async with clinic.database.begin() as uow:
-        return list(await uow.slots.alternatives(slot.id, most, now=clinic.clock.now()))
+        return list(await uow.slots.alternatives(slot.id, most))
 
 
 async def seen(clinic: Clinic, slot: Slot) -> Slot:

@@ -342,7 +342,7 @@ PATHS: dict[str, Path] = {
     "slots of a doctor, on": lambda uow: uow.slots.of(DOCTOR, LATE),
     "times of a doctor": lambda uow: uow.slots.times(DOCTOR, TimeRange(DAY, DAY + timedelta(days=1))),
     "change of specialty": lambda uow: uow.slots.move(DOCTOR, "other", now=datetime.now(UTC)),
-    "alternatives": lambda uow: uow.slots.alternatives(SlotId(numbered(7)), 3, now=datetime.now(UTC)),
+    "alternatives": lambda uow: uow.slots.alternatives(SlotId(numbered(7)), 3),
     "booking": book,
     "hold": hold,
     "rescheduling": reschedule,

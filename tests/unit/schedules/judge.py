@@ -23,7 +23,7 @@ from healthcare.domain.scheduling.diary import (
 )
 from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
 from tests.unit.schedules.changes import BECOMES, misdeeds
-from tests.unit.schedules.commands import MarkNoShows
+from tests.unit.schedules.commands import LetGo, MarkNoShows
 from tests.unit.schedules.record import ENDED, Commit, Try, commits_of, tries_of
 from tests.unit.schedules.refusals import alternatives, inventions, strangers
 from tests.unit.schedules.scene import Outcome, Scene
@@ -95,6 +95,8 @@ def losses(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[st
         match call.command, call.answer:
             case MarkNoShows(), int(number) if number != kinds[EventKind.APPOINTMENT_MISSED, call.begun]:
                 yield "an acknowledged no-show is lost"
+            case LetGo(), None if call.outcome is Outcome.DONE and not kinds[EventKind.HOLD_RELEASED, call.begun]:
+                yield "an acknowledged release is lost"
             case _, Started(consultation) if consultation.id not in kept.consultations:
                 yield "an acknowledged start is lost"
             case _, Prescription() as issued if kept.prescriptions.get(issued.consultation) is None:
@@ -160,7 +162,6 @@ OF_APPOINTMENTS: Final = frozenset(
     }
 )
 """Each stands for one version of an appointment; so does the start of a consultation, which is named by its own id."""
-
 
 ENDS: Final = frozenset(
     {

@@ -1,7 +1,6 @@
 """Nobody is let in without a right, and nobody is turned away without a reason."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
@@ -179,12 +178,12 @@ def alternatives(scene: Scene, tries: list[Try]) -> Iterator[str]:
         if isinstance(one.answer, TakenForNow):
             shown = [slot.id for slot in one.answer.alternatives]
             states = scene.during(one.call)
-            if shown and not any(shown == next_free(one.ask, state, ahead=scene.ahead) for state in states):
+            if shown and not any(shown == next_free(one.ask, state) for state in states):
                 yield "somebody was shown alternatives that were none"
 
 
-def next_free(ask: Ask, state: State, *, ahead: timedelta) -> list[SlotId]:
+def next_free(ask: Ask, state: State) -> list[SlotId]:
     """Return the next free slots of a doctor."""
     doctor = next(row.doctor for row in state.slots.values() if row.id == ask.slot)
-    free = [row for row in state.slots.values() if row.doctor == doctor and state.free(row.id, ahead=ahead)]
+    free = [row for row in state.slots.values() if row.doctor == doctor and state.free(row.id)]
     return [row.id for row in sorted(free, key=lambda row: row.time.start)][:MOST_ALTERNATIVES]

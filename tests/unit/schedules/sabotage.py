@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from healthcare.adapters.memory.database import MemoryUnitOfWork
 from healthcare.adapters.memory.identity import MemoryUsers
-from healthcare.adapters.memory.scheduling import MemoryBookings, MemorySlots
+from healthcare.adapters.memory.scheduling import MemoryBookings, MemorySlots, slot_of
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.memory.transaction import Transaction
 from healthcare.application.uow import UnitOfWork
@@ -21,7 +21,7 @@ from healthcare.domain.scheduling.diary import (
     Rescheduling,
 )
 from healthcare.domain.scheduling.errors import SlotTaken
-from healthcare.domain.scheduling.model import HELD_FOR, Appointment, AppointmentStatus, Touched
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, AppointmentStatus, Slot, Touched
 from tests.builders import MINUTE, FakeClock
 from tests.unit.schedules.commands import (
     Book,
@@ -140,6 +140,14 @@ class InTwoSteps(MemoryBookings):
                 self.tx.commit()
                 await self.tx.turn()
         await super().keep(diary)
+
+
+class WithTakenAlternatives(MemorySlots):
+    """Shows whoever comes too late what others have, too."""
+
+    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
+        await self.tx.turn()
+        return [slot_of(self.tx, row, self.clock.now()) for row in self.tx.slots][:most]
 
 
 class WithoutOneQueueOfRoles(MemoryUsers):
@@ -390,6 +398,11 @@ HARMS: Final = {
         "a slot was called taken that nobody wanted",
         Guards(database_with(bookings=deciding(WithMadeUpConflicts))),
         at_once(Book(0, 0, "a")),
+    ),
+    "with alternatives that are taken": Harm(
+        "somebody was shown alternatives that were none",
+        Guards(database_with(slots=WithTakenAlternatives)),
+        at_once(Book(1, 2, "a")),
     ),
     "without one queue for roles": Harm(
         "no admin is left",

@@ -128,7 +128,7 @@ class State:
         row = self.slots.get(slot)
         return row is not None and not row.withdrawn and self.role(row.doctor) is Role.DOCTOR
 
-    def free(self, slot: SlotId, *, ahead: timedelta) -> bool:
+    def free(self, slot: SlotId, *, ahead: timedelta = timedelta()) -> bool:
         """Say whether somebody can book the slot, whose clock is so far ahead."""
         return (
             self.offers(slot)

@@ -165,11 +165,12 @@ class MemorySlots:
         )
         return search.paging.cut(self._free(rows), start_of)
 
-    async def alternatives(self, slot: SlotId, most: int, *, now: datetime) -> Sequence[Slot]:
+    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
         """Return the next slots of the same doctor that can be booked, by start."""
         await self.tx.turn()
         if (wanted := self.tx.slots.get(slot)) is None:
             return []
+        now = self.clock.now()
         rows = in_order(row for row in self._standing(wanted.doctor) if row.time.start > now)
         return self._free(rows)[:most]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from healthcare.application.searches import touching
 from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
-from healthcare.domain.kernel import Clock, Happened, Refusal, SlotId
+from healthcare.domain.kernel import Happened, Refusal, SlotId
 from healthcare.domain.scheduling.diary import Ask, Diary
 from healthcare.domain.scheduling.errors import SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Slot
@@ -60,7 +60,6 @@ class DecideOne:
 
     together: DecideTogether
     begin: Begin
-    clock: Clock
 
     async def __call__(self, ask: Ask) -> Appointment:
         """Decide."""
@@ -79,6 +78,6 @@ class DecideOne:
     async def _alternatives(self, slot: SlotId) -> Sequence[Slot]:
         try:
             async with self.begin() as uow:
-                return await uow.slots.alternatives(slot, MOST_ALTERNATIVES, now=self.clock.now())
+                return await uow.slots.alternatives(slot, MOST_ALTERNATIVES)
         except (Unavailable, OutcomeUnknown):
             return ()  # the refusal stands all the same

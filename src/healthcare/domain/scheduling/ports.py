@@ -41,8 +41,8 @@ class Slots(Protocol):
         """Return the slots that can be booked, have not started and are searched for, by start."""
         ...
 
-    async def alternatives(self, slot: SlotId, most: int, *, now: datetime) -> Sequence[Slot]:
-        """Return the next slots of the same doctor that can be booked, by start."""
+    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
+        """Return the next slots of the same doctor that can be booked at this moment, by start."""
         ...
 
 

@@ -113,7 +113,7 @@ async def test_the_refusal_stands_where_nobody_can_look_for_them(
             raise failure
 
     with pytest.raises(TakenForNow) as refused:
-        await DecideOne(clinic.together, failing, clinic.clock)(Holding(actor=an_actor(patient.id), slot=taken.id))
+        await DecideOne(clinic.together, failing)(Holding(actor=an_actor(patient.id), slot=taken.id))
 
     assert refused.value.alternatives == ()
 
@@ -138,7 +138,7 @@ async def test_who_is_turned_away_by_a_constraint_is_told_of_them_too(clinic: Cl
             assert isinstance(uow, MemoryUnitOfWork)
             yield replace(uow, bookings=Blind(uow.bookings.tx, uow.bookings.clock))
 
-    blind = DecideOne(DecideTogether(begin, clinic.cache, clinic.happened), clinic.begin, clinic.clock)
+    blind = DecideOne(DecideTogether(begin, clinic.cache, clinic.happened), clinic.begin)
     with pytest.raises(TakenForNow) as refused:
         await blind(a_booking(an_actor(patient.id), taken.id))
 

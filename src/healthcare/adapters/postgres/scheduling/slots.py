@@ -111,20 +111,20 @@ class PostgresSlots:
         )
         return search.paging.cut(slots_of(rows), start_of)
 
-    async def alternatives(self, slot: SlotId, most: int, *, now: datetime) -> Sequence[Slot]:
+    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
         """Return the next slots of the same doctor that can be booked, by start."""
         rows = await self.session.read(
             f"""
             SELECT {SLOT_COLUMNS}
               FROM {SLOT_TABLES}
              WHERE s.doctor_id = (SELECT doctor_id FROM slots WHERE id = %s)
-               AND s.starts_at > %s
+               AND s.starts_at > clock_timestamp()
                AND s.withdrawn_at IS NULL
                AND d.role = 'doctor'
                AND NOT {CLAIMED}
              ORDER BY s.starts_at, s.id
              LIMIT %s
             """,
-            [slot, now, most],
+            [slot, most],
         )
         return slots_of(rows)
