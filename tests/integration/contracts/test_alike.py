@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.postgres.database import PostgresDatabase
+from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import AppointmentId
 from healthcare.domain.scheduling.diary import Ask
 from healthcare.domain.scheduling.model import HELD_FOR, Appointment
@@ -39,7 +40,10 @@ def test_every_list_of_commands_is_decided_and_kept_alike(postgres: Conninfo, fi
         def check(rounds: Rounds) -> None:
             nonlocal commands
             commands += sum(len(wishes) for _, wishes, _ in rounds)
-            twins.play(rounds)
+            try:
+                twins.play(rounds)
+            except Unavailable:
+                reject()  # the machine has too much else to do: nothing was decided, and nothing can be compared
 
         check()
     figures.add("lists of commands, in memory and in PostgreSQL", operations=commands)
