@@ -31,6 +31,7 @@ MOST_HOLDS = 3
 TAG = re.compile(r'(W/)?"[^"\s]*"')
 CODES = {"pat", "pat-dec", "prov", "prov-pers", "maint", "other", "oth-weath"}
 """Some of those there are."""
+RELEASED = ("released", "pat", False)
 UNFINISHED = {"pending", "booked", "checked-in"}
 
 
@@ -40,7 +41,7 @@ def held(clinic: Model, slot: str, patient: str) -> Appointment | None:
     return next((one for one in holds if one.slot == slot and one.patient == patient), None)
 
 
-def room(clinic: Model, wanted: str, patient: str, *, apart_from: Appointment | None = None) -> Slot:
+def room(clinic: Model, wanted: str, patient: str, *, apart_from: Collection[Appointment | None] = ()) -> Slot:
     """Return the slot if the patient can have it, whatever one of their own claims takes up."""
     slot = clinic.slots.get(wanted)
     if slot is None or not clinic.offered(slot):
@@ -49,7 +50,7 @@ def room(clinic: Model, wanted: str, patient: str, *, apart_from: Appointment | 
         raise Refused(409, "slot-taken", then=(lambda later: Answer(409, later.alternatives(wanted)),))
     if slot.start <= clinic.now:
         raise Refused(422, "slot-in-the-past")
-    others = [one for one in clinic.claims() if one.live and one.patient == patient and one != apart_from]
+    others = [one for one in clinic.claims() if one.live and one.patient == patient and one not in apart_from]
     times = [clinic.slots[one.slot] for one in others]
     if any(other.start < slot.end and slot.start < other.end for other in times):
         raise Refused(409, "patient-busy")
@@ -83,7 +84,7 @@ class Hold(OfSlot):
     def decide(self, clinic: Model, caller: User) -> Answer:
         """For five minutes, and once for five more; three at a time."""
         mine = held(clinic, self.target, caller.id)
-        slot = room(clinic, self.target, caller.id, apart_from=mine)
+        slot = room(clinic, self.target, caller.id, apart_from=[mine])
         if mine and mine.expires:
             if mine.extended:
                 raise Refused(409, "hold-extended")
@@ -118,7 +119,7 @@ class Release(OfSlot):
             raise not_found()
 
         def keep(_: list[str]) -> None:
-            clinic.appointments[mine.id] = mine.become("cancelled", ("released", "pat", False))
+            clinic.appointments[mine.id] = mine.become("cancelled", RELEASED)
 
         return Answer(204, None, (("hold.released", caller.id, mine.id),), keep)
 
@@ -152,7 +153,7 @@ class Book(OfSlot):
                 raise Refused(422, "key-reused")
             return Answer(201, receipt.answer, tag=f'"{receipt.answer["version"]}"')
         mine = held(clinic, self.target, caller.id)
-        slot = room(clinic, self.target, caller.id, apart_from=mine)
+        slot = room(clinic, self.target, caller.id, apart_from=[mine])
         booked = mine.become("booked") if mine else claim(clinic, slot, caller.id)
         body = clinic.appointment_body(booked)
 
@@ -221,14 +222,19 @@ class ChangeAppointment(OfAppointment):
         found = clinic.appointments.get(self.target)
         return {str(self.who), *([found.slot, found.patient] if found else [])}
 
-    def changed(self, clinic: Model, after: Appointment, kind: str, caller: User) -> Answer:
-        """Keep what it has become."""
+    def changed(
+        self, clinic: Model, after: Appointment, kind: str, caller: User, *, given_up: Appointment | None = None
+    ) -> Answer:
+        """Keep what it has become, and that a hold was given up for it."""
 
         def keep(_: list[str]) -> None:
             clinic.appointments[after.id] = after
+            if given_up:
+                clinic.appointments[given_up.id] = given_up.become("cancelled", RELEASED)
 
         body = clinic.appointment_body(after)
-        return Answer(200, body, ((kind, caller.id, after.id),), keep, f'"{after.version}"')
+        released = (("hold.released", caller.id, given_up.id),) if given_up else ()
+        return Answer(200, body, (*released, (kind, caller.id, after.id)), keep, f'"{after.version}"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +279,7 @@ class Reschedule(ChangeAppointment):
         return {self.to, *super().reach(clinic)}
 
     def decide(self, clinic: Model, caller: User) -> Answer:
-        """Its own slot and time are free for it; whoever stays with the same doctor keeps the terms."""
+        """Its own slot and time are free for it, and a slot that the patient holds; with the same doctor terms stay."""
         found = self.found(clinic, caller)
         if self.versions != "*" and f'"{found.version}"' not in self.tags:
             raise Refused(412, "version-stale")
@@ -281,12 +287,13 @@ class Reschedule(ChangeAppointment):
             raise Refused(409, "appointment-not-booked")
         if clinic.slots[found.slot].start <= clinic.now:
             raise Refused(409, "appointment-started")
-        slot = room(clinic, self.to, found.patient, apart_from=found)
+        mine = held(clinic, self.to, found.patient)
+        slot = room(clinic, self.to, found.patient, apart_from=[found, mine])
         after = replace(found, slot=slot.id, version=found.version + 1)
         if slot.doctor != clinic.slots[found.slot].doctor:
             terms = claim(clinic, slot, found.patient)
             after = replace(after, fee=terms.fee, notice=terms.notice)
-        return self.changed(clinic, after, "appointment.rescheduled", caller)
+        return self.changed(clinic, after, "appointment.rescheduled", caller, given_up=mine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +325,8 @@ class Cancel(ChangeAppointment):
         if slot.start <= clinic.now:
             raise Refused(409, "appointment-started")
         usual = "pat" if caller.id == found.patient else "prov" if caller.id == slot.doctor else "other"
-        late = caller.id == found.patient and clinic.now > slot.start - timedelta(hours=found.notice)
+        too_late = clinic.now > slot.start - timedelta(hours=found.notice)
+        late = too_late and caller.id == found.patient and found.status != "pending"
         after = found.become("cancelled", (self.reason, self.code or usual, late))
         return self.changed(clinic, after, "appointment.cancelled", caller)
 

@@ -390,9 +390,9 @@ class Model:
             if one != one.at(self.now) and (one.slot in reach or one.patient in reach)
         )
 
-    def taken(self, slot: Slot, *, apart_from: Appointment | None = None) -> bool:
+    def taken(self, slot: Slot, *, apart_from: Collection[Appointment | None] = ()) -> bool:
         """Say whether somebody has it."""
-        return any(one.live and one.slot == slot.id for one in self.claims() if one != apart_from)
+        return any(one.live and one.slot == slot.id for one in self.claims() if one not in apart_from)
 
     def standing(self, doctor: str) -> list[Slot]:
         """Return a doctor's slots, by start."""

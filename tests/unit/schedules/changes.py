@@ -32,7 +32,7 @@ from healthcare.domain.scheduling.model import (
 )
 from tests.builders import DAY, TOMORROW
 from tests.unit.schedules.commands import CancelDay, MarkNoShows, Publish
-from tests.unit.schedules.record import Change, Commit, Try
+from tests.unit.schedules.record import Change, Commit
 from tests.unit.schedules.scene import MAYBE, Call, Outcome, Scene, State
 
 BECOMES: Final[Mapping[type[Ask], Collection[AppointmentStatus]]] = {
@@ -80,7 +80,7 @@ def unasked(scene: Scene, commit: Commit, change: Change) -> Iterator[str]:
         if call.outcome not in MAYBE or new.status is not AppointmentStatus.NOSHOW:
             yield "a worker did what it was not asked for"
     else:
-        asked = [one.ask for one in commit.tries if one.maybe and concerns(one, new)]
+        asked = [ask for one in commit.tries if one.maybe for ask in meant(one.ask) if concerns(ask, new)]
         if not any(new.status in BECOMES[type(ask)] for ask in asked):
             yield f"an appointment became {new.status}, and nobody had asked for it"
         moved = old is not None and old.slot != new.slot
@@ -88,11 +88,18 @@ def unasked(scene: Scene, commit: Commit, change: Change) -> Iterator[str]:
             yield "an appointment was moved by nobody"
 
 
-def concerns(one: Try, row: AppointmentRow) -> bool:
+def meant(ask: Ask) -> Iterator[Ask]:
+    """Return what is asked for: who moves an appointment to a slot that they hold gives the hold up."""
+    yield ask
+    if isinstance(ask, Rescheduling):
+        yield Release(actor=ask.actor, slot=ask.slot)
+
+
+def concerns(ask: Ask, row: AppointmentRow) -> bool:
     """Say whether somebody wants something of this appointment, by its name or by its slot and patient."""
-    if one.ask.appointment:
-        return one.ask.appointment == row.id
-    return (one.ask.slot, one.user) == (row.slot, row.patient)
+    if ask.appointment:
+        return ask.appointment == row.id
+    return (ask.slot, ask.actor.known) == (row.slot, row.patient)
 
 
 def began(call: Call) -> bool:

@@ -1,7 +1,7 @@
 """What people ask of slots and appointments, and the diary in which it is decided."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -257,7 +257,7 @@ class Diary:
         """
         patient = self._admit(ask, subject=ask.slot)
         if mine := self._held(ask.slot, patient.id):
-            self._room(ask.slot, patient.id, apart_from=mine)
+            self._room(ask.slot, patient.id, apart_from=[mine])
             return self._keep(mine.extend(), EventKind.HOLD_EXTENDED, ask, happened)
         slot = self._room(ask.slot, patient.id)
         pending = [one for one in self.appointments.values() if one.status is AppointmentStatus.PENDING]
@@ -290,13 +290,13 @@ class Diary:
         if receipt := self.fresh.get(name) or self.receipts.get(name):
             return self._answer(ask, name, receipt)
         mine = self._held(ask.slot, patient.id)
-        slot = self._room(ask.slot, patient.id, apart_from=mine)
+        slot = self._room(ask.slot, patient.id, apart_from=[mine])
         booked = mine.confirm() if mine else slot.book(patient, id=self._new(happened))
         self.fresh[name] = Receipt(ask.fingerprint, booked)
         return self._keep(booked, EventKind.APPOINTMENT_BOOKED, ask, happened)
 
     def reschedule(self, ask: Rescheduling, happened: Happened) -> Appointment:
-        """Move an appointment. Its own slot and time are free for it.
+        """Move an appointment. Its own slot and time are free for it, and a slot that its patient holds, too.
 
         Raises:
             Forbidden, NotFound, NotYours: see `find`.
@@ -308,8 +308,11 @@ class Diary:
         if ask.versions is not None and found.version not in ask.versions:
             raise VersionStale
         found.require_movable(now=self.now)
-        slot = self._room(ask.slot, found.patient.id, apart_from=found)
+        mine = self._held(ask.slot, found.patient.id)
+        slot = self._room(ask.slot, found.patient.id, apart_from=[found, mine])
         moved = found.move(slot, now=self.now)
+        if mine:
+            self._keep(mine.release(), EventKind.HOLD_RELEASED, ask, happened)
         self.touched.add(Touched.by(found))
         return self._keep(moved, EventKind.APPOINTMENT_RESCHEDULED, ask, happened)
 
@@ -421,8 +424,8 @@ class Diary:
         pending = (one for one in self.appointments.values() if one.status is AppointmentStatus.PENDING)
         return next((one for one in pending if one.slot == slot and one.patient.id == patient), None)
 
-    def _room(self, wanted: SlotId, patient: UserId, *, apart_from: Appointment | None = None) -> Slot:
-        """Find a slot free for a patient, whatever one of their own appointments claims.
+    def _room(self, wanted: SlotId, patient: UserId, *, apart_from: Sequence[Appointment | None] = ()) -> Slot:
+        """Find a slot free for a patient, whatever some of their own appointments claim.
 
         Raises:
             NotFound: there is no such slot on offer.
@@ -433,14 +436,14 @@ class Diary:
             raise NotFound
         slot = self._seen(found, apart_from=apart_from)
         slot.require_free(now=self.now)
-        mine = (one for one in self.appointments.values() if one.patient.id == patient and one is not apart_from)
-        if any(one.live and one.time.overlaps(slot.time) for one in mine):
+        mine = (one for one in self.appointments.values() if one.patient.id == patient and one.live)
+        if any(one.time.overlaps(slot.time) for one in mine if one not in apart_from):
             raise PatientBusy
         return slot
 
-    def _seen(self, slot: Slot, *, apart_from: Appointment | None = None) -> Slot:
-        others = (one for one in self.appointments.values() if one.slot == slot.id and one is not apart_from)
-        return replace(slot, taken=any(one.live for one in others))
+    def _seen(self, slot: Slot, *, apart_from: Sequence[Appointment | None] = ()) -> Slot:
+        claims = (one for one in self.appointments.values() if one.slot == slot.id and one.live)
+        return replace(slot, taken=any(one not in apart_from for one in claims))
 
     def _new(self, happened: Happened) -> AppointmentId:
         id = AppointmentId(happened.new_id())

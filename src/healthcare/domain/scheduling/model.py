@@ -252,7 +252,8 @@ class Appointment:
             AppointmentStarted: its time has begun.
         """
         usual = {self.patient.id: ReasonCode.PAT, self.doctor.id: ReasonCode.PROV}.get(by, ReasonCode.OTHER)
-        late = by == self.patient.id and now > self.time.start - timedelta(hours=self.notice_hours)
+        too_late = now > self.time.start - timedelta(hours=self.notice_hours)
+        late = too_late and by == self.patient.id and self.status is not AppointmentStatus.PENDING
         cancelled = self._become(
             AppointmentStatus.CANCELLED, cancellation=Cancellation(reason, code or usual, late=late)
         )

@@ -82,6 +82,14 @@ def test_a_code_is_kept_as_it_was_given() -> None:
     assert cancelled.cancellation == Cancellation("ill", ReasonCode.PROV_PERS)
 
 
+def test_to_cancel_a_hold_is_never_late() -> None:
+    hold = a_hold(slot=a_slot(notice_hours=168))
+
+    cancelled = hold.cancel("ill", by=hold.patient.id, now=NOW)
+
+    assert cancelled.cancellation == Cancellation("ill", ReasonCode.PAT)
+
+
 def test_only_its_patient_is_late() -> None:
     appointment = an_appointment(slot=a_slot(time=a_time(NOW + HOUR - MINUTE), notice_hours=1))
     late = {appointment.patient.id: True, appointment.doctor.id: False, ADMIN: False}

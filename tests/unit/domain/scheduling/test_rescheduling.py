@@ -15,7 +15,7 @@ from healthcare.domain.scheduling.errors import (
     SlotTaken,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.model import RELEASED, Appointment, AppointmentStatus, Slot, Touched
 from tests.builders import (
     DAY,
     HOUR,
@@ -25,6 +25,7 @@ from tests.builders import (
     a_booking,
     a_diary,
     a_doctor,
+    a_hold,
     a_slot,
     a_time,
     a_user_id,
@@ -104,6 +105,30 @@ def test_only_the_time_of_this_appointment_is_freed() -> None:
         move(diary, appointment, slot)
 
     assert (diary.appointments[appointment.id], diary.steps) == (appointment, [])
+
+
+def test_who_holds_the_new_slot_gives_the_hold_up_for_the_move() -> None:
+    appointment, slot = an_appointment(), a_slot(time=LATER)
+    hold = a_hold(slot=slot, patient=appointment.patient)
+    diary = diary_of(appointment, slot, others=[hold])
+
+    moved = move(diary, appointment, slot)
+
+    assert (moved.id, moved.slot) == (appointment.id, slot.id)
+    assert diary.appointments[hold.id].cancellation == RELEASED
+    assert [event.kind for event in diary.events] == [EventKind.HOLD_RELEASED, EventKind.APPOINTMENT_RESCHEDULED]
+
+
+def test_the_hold_stays_where_the_move_is_refused() -> None:
+    appointment, slot = an_appointment(), a_slot(time=LATER)
+    hold = a_hold(slot=slot, patient=appointment.patient)
+    busy = an_appointment(slot=a_slot(time=LATER), patient=appointment.patient)
+    diary = diary_of(appointment, slot, others=[hold, busy])
+
+    with pytest.raises(PatientBusy):
+        move(diary, appointment, slot)
+
+    assert (diary.appointments[hold.id], diary.events) == (hold, [])
 
 
 def test_an_appointment_can_be_moved_to_where_it_stands() -> None:
