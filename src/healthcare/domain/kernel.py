@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Generic, NewType, Protocol, Self, TypeVar
 from uuid import UUID
 
@@ -58,6 +59,12 @@ MOST_MONEY = 2**53 - 1
 CURRENCY = re.compile(r"[A-Z]{3}")
 
 
+@lru_cache(maxsize=256)
+def is_currency(code: str) -> bool:
+    """Say whether this may be a code of ISO 4217; the same few are asked about with every slot."""
+    return CURRENCY.fullmatch(code) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """An amount in minor units of a currency (ISO 4217): 4900 EUR are 49.00 euros."""
@@ -69,7 +76,7 @@ class Money:
         """Raise Invalid unless the amount is 0 or more and the currency is a code."""
         if not 0 <= self.amount <= MOST_MONEY:
             raise Invalid.because(("fee", "amount"), "range", f"must be 0 to {MOST_MONEY}")
-        if not CURRENCY.fullmatch(self.currency):
+        if not is_currency(self.currency):
             raise Invalid.because(("fee", "currency"), "currency", "must be an ISO 4217 code")
 
 
@@ -290,6 +297,8 @@ def check_text(value: str, path: str | tuple[str | int, ...], *, least: int = 1,
 
 def in_utc(instant: datetime, path: str) -> datetime:
     """Turn an instant into UTC; raise Invalid if it has no offset or leaves the calendar."""
+    if instant.tzinfo is UTC:
+        return instant
     if instant.utcoffset() is None:
         raise Invalid.because(path, "offset", "must carry an offset from UTC")
     try:

@@ -11,19 +11,17 @@ import msgspec
 from psycopg.types.json import Json
 
 from healthcare.adapters.postgres.scheduling.rows import (
-    APPOINTMENT_COLUMNS,
+    APPOINTMENT,
     APPOINTMENT_TABLES,
     LIVE,
-    SLOT_COLUMNS,
+    SLOT,
     SLOT_TABLES,
-    AppointmentRow,
-    SlotRow,
 )
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import AppointmentId, Event, Patient, Role, SlotId, UserId
 from healthcare.domain.policy import Action
 from healthcare.domain.scheduling.diary import Ask, Diary, Receipt
-from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.model import Appointment, Slot
 
 FIND: Final = "SELECT id, slot_id, patient_id FROM appointments WHERE id = ANY(%(appointments)s::uuid[])"
 
@@ -57,12 +55,10 @@ LOOK: Final = f"""
             SELECT json_agg(u) FROM (
                 SELECT id, role, full_name FROM users WHERE id = ANY(%(callers)s::uuid[])) AS u),
         'slots', (
-            SELECT json_agg(found) FROM (
-                SELECT {SLOT_COLUMNS} FROM {SLOT_TABLES} WHERE s.id = ANY(%(slots)s::uuid[])) AS found),
+            SELECT json_agg({SLOT}) FROM {SLOT_TABLES} WHERE s.id = ANY(%(slots)s::uuid[])),
         'appointments', (
-            SELECT json_agg(found) FROM (
-                SELECT {APPOINTMENT_COLUMNS} FROM {APPOINTMENT_TABLES}
-                 WHERE a.id IN (
+            SELECT json_agg({APPOINTMENT}) FROM {APPOINTMENT_TABLES}
+             WHERE a.id IN (
                        SELECT unnest(%(appointments)s::uuid[])
                         UNION
                        SELECT id FROM appointments WHERE slot_id = ANY(%(slots)s::uuid[]) AND {LIVE}
@@ -70,14 +66,16 @@ LOOK: Final = f"""
                        SELECT id FROM appointments WHERE patient_id = ANY(%(patients)s::uuid[]) AND status = 'pending'
                         UNION
                        SELECT mine.id
-                         FROM unnest(%(movers)s::uuid[], %(targets)s::uuid[]) AS wish (patient_id, slot_id)
-                         JOIN slots wanted ON wanted.id = wish.slot_id
+                         FROM (SELECT patient_id, tstzrange(starts_at, ends_at) AS time
+                                 FROM unnest(%(movers)s::uuid[], %(targets)s::uuid[]) AS asked (patient_id, slot_id)
+                                 JOIN slots ON slots.id = asked.slot_id
+                               OFFSET 0) AS wish
                         CROSS JOIN LATERAL (
-                              SELECT other.id FROM appointments other
-                               WHERE other.patient_id = wish.patient_id
-                                 AND other.{LIVE}
-                                 AND tstzrange(other.starts_at, other.ends_at)
-                                  && tstzrange(wanted.starts_at, wanted.ends_at)) AS mine)) AS found),
+                              SELECT id FROM appointments
+                               WHERE patient_id = wish.patient_id
+                                 AND {LIVE}
+                                 AND tstzrange(starts_at, ends_at) && wish.time
+                              OFFSET 0) AS mine)),
         'receipts', (
             SELECT json_agg(found) FROM (
                 SELECT k.user_id, k.key, encode(k.fingerprint, 'hex') AS fingerprint, k.answer
@@ -86,7 +84,10 @@ LOOK: Final = f"""
                     ON (k.user_id, k.action, k.key) = (asked.user_id, %(action)s, asked.key)) AS found)
     )::text AS seen
 """
-"""One document: the server's time, and everything that the diary must know."""
+"""One document: the server's time, and everything that the diary must know.
+
+OFFSET 0 keeps patient and time together: the planner would otherwise look for everybody's appointments of that time.
+"""
 
 APPOINTMENT_ROW: Final = """
     id uuid, slot_id uuid, doctor_id uuid, patient_id uuid, starts_at timestamptz, ends_at timestamptz,
@@ -147,8 +148,8 @@ class Seen(msgspec.Struct, frozen=True):
 
     now: datetime
     users: list[UserRow] | None
-    slots: list[SlotRow] | None
-    appointments: list[AppointmentRow] | None
+    slots: list[Slot] | None
+    appointments: list[Appointment] | None
     receipts: list[ReceiptRow] | None
 
     @property
@@ -159,8 +160,8 @@ class Seen(msgspec.Struct, frozen=True):
             now=self.now,
             roles={UserId(one.id): one.role for one in users},
             patients={UserId(one.id): Patient(UserId(one.id), one.full_name) for one in users},
-            slots={SlotId(one.id): one.slot for one in slots},
-            appointments={AppointmentId(one.id): one.appointment for one in self.appointments or ()},
+            slots={one.id: one for one in slots},
+            appointments={one.id: one for one in self.appointments or ()},
             receipts={
                 (UserId(one.user_id), one.key): Receipt(bytes.fromhex(one.fingerprint), one.answer) for one in receipts
             },

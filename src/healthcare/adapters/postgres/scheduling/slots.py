@@ -3,19 +3,36 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from healthcare.adapters.postgres.scheduling.rows import (
     CLAIMED,
     LIVE,
-    SLOT_COLUMNS,
+    SLOT,
     SLOT_TABLES,
+    SLOTS,
     beyond,
-    slots_of,
+    document,
     start_of,
 )
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import Page, Paging, SlotId, UserId
 from healthcare.domain.scheduling.model import Search, Slot, TimeRange
+
+FREE: Final = f"""
+    SELECT json_agg(slot)::text AS found FROM (
+    SELECT {SLOT} AS slot
+      FROM {SLOT_TABLES}
+     WHERE s.specialty = %(specialty)s
+       AND s.starts_at >= %(start)s AND s.starts_at < %(end)s AND s.starts_at > %(now)s
+       AND s.withdrawn_at IS NULL
+       AND d.role = 'doctor'
+       AND NOT {CLAIMED}
+       AND (s.starts_at, s.id) > (%(after)s, %(after_id)s)
+     ORDER BY s.starts_at, s.id
+     LIMIT %(most)s) AS free
+"""
+"""The slots of a specialty that can be booked in a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +96,34 @@ class PostgresSlots:
         """Return the doctor's slots by start."""
         rows = await self.session.read(
             f"""
-            SELECT {SLOT_COLUMNS}, {CLAIMED} AS taken
+            SELECT json_agg(slot)::text AS found FROM (
+            SELECT {SLOT}::jsonb || jsonb_build_object('taken', {CLAIMED}) AS slot
               FROM {SLOT_TABLES}
              WHERE s.doctor_id = %(doctor)s
                AND s.withdrawn_at IS NULL
                AND (s.starts_at, s.id) > (%(after)s, %(after_id)s)
              ORDER BY s.starts_at, s.id
-             LIMIT %(most)s
+             LIMIT %(most)s) AS theirs
             """,
             {"doctor": doctor, **beyond(paging)},
         )
-        return paging.cut(slots_of(rows), start_of)
+        return paging.cut(SLOTS.decode(document(rows)), start_of)
 
     async def free(self, search: Search, *, now: datetime) -> Page[Slot]:
         """Return the slots that can be booked, have not started and are searched for."""
         start, end = search.bounds
         rows = await self.session.read(
-            f"""
-            SELECT {SLOT_COLUMNS}
-              FROM {SLOT_TABLES}
-             WHERE s.specialty = %(specialty)s
-               AND s.starts_at >= %(start)s AND s.starts_at < %(end)s AND s.starts_at > %(now)s
-               AND s.withdrawn_at IS NULL
-               AND d.role = 'doctor'
-               AND NOT {CLAIMED}
-               AND (s.starts_at, s.id) > (%(after)s, %(after_id)s)
-             ORDER BY s.starts_at, s.id
-             LIMIT %(most)s
-            """,
+            FREE,
             {"specialty": search.specialty, "start": start, "end": end, "now": now, **beyond(search.paging)},
         )
-        return search.paging.cut(slots_of(rows), start_of)
+        return search.paging.cut(SLOTS.decode(document(rows)), start_of)
 
     async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
         """Return the next slots of the same doctor that can be booked, by start."""
         rows = await self.session.read(
             f"""
-            SELECT {SLOT_COLUMNS}
+            SELECT json_agg(slot)::text AS found FROM (
+            SELECT {SLOT} AS slot
               FROM {SLOT_TABLES}
              WHERE s.doctor_id = (SELECT doctor_id FROM slots WHERE id = %s)
                AND s.starts_at > clock_timestamp()
@@ -123,8 +131,8 @@ class PostgresSlots:
                AND d.role = 'doctor'
                AND NOT {CLAIMED}
              ORDER BY s.starts_at, s.id
-             LIMIT %s
+             LIMIT %s) AS instead
             """,
             [slot, most],
         )
-        return slots_of(rows)
+        return SLOTS.decode(document(rows))
