@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from healthcare.adapters.redis.answers import Answer, View
 from healthcare.adapters.redis.cache import Make, RedisSearchCache
-from healthcare.adapters.redis.flights import Flights, FreshFlights
+from healthcare.adapters.redis.flights import Flights, FreshFlights, landed
 from healthcare.adapters.redis.names import Names
 from healthcare.adapters.redis.tokens import LENGTH, Tokens, VersionTokens
 from healthcare.domain.kernel import Clock
@@ -101,7 +102,10 @@ class JoinsReadsOfTokens(SlowlyRead):
 
     def __init__(self, *, host: str, port: int, clock: Clock) -> None:
         super().__init__(host=host, port=port, clock=clock)
-        self._views = StaleFlights()
+        self._views: FreshFlights[tuple[str, ...], View | None] = StaleFlights()
+
+    async def _look(self, where: Names) -> View | None:
+        return await landed(self._views.join(where.tokens, partial(super()._look, where)))
 
 
 class JoinsQueries(RedisSearchCache):

@@ -13,16 +13,18 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from prometheus_client import Counter
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ResponseError
 
 from healthcare.adapters.redis.answers import Answer, LocalAnswers, SharedAnswers, View
 from healthcare.adapters.redis.breaker import Breaker
 from healthcare.adapters.redis.changes import Changes
-from healthcare.adapters.redis.client import connect
+from healthcare.adapters.redis.client import LAST_LINE, connect
 from healthcare.adapters.redis.flights import Flights, FreshFlights, landed
+from healthcare.adapters.redis.line import SharedLine
 from healthcare.adapters.redis.names import Names, names, token_name
 from healthcare.adapters.redis.tasks import ended, started, within
-from healthcare.adapters.redis.tokens import Tokens, VersionTokens
+from healthcare.adapters.redis.tokens import Tokens, VersionTokens, understood
 from healthcare.domain.kernel import Clock
 from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
@@ -51,13 +53,14 @@ class RedisSearchCache:
     def __init__(self, *, host: str, port: int, clock: Clock) -> None:
         self._clock = clock
         self._redis = connect(host=host, port=port, most=CONNECTIONS)
-        # Of their own, so that writers never wait for a connection behind readers.
-        self._writers_redis = connect(host=host, port=port, most=2)
+        # Of their own, so that a change never waits behind questions.
+        self._writers_line = SharedLine(host=host, port=port, patience=LAST_LINE)
+        self._line = SharedLine(host=host, port=port, patience=PATIENCE)
         self._breaker = Breaker()
         self._tokens = VersionTokens(self._redis)
-        self._changes = Changes(VersionTokens(self._writers_redis))
+        self._changes = Changes(self._writers_line)
         self._local, self._shared = LocalAnswers(), SharedAnswers(self._redis, clock)
-        self._views: FreshFlights[tuple[str, ...], View | None] = FreshFlights()
+        self._making: FreshFlights[tuple[str, ...], Tokens | None] = FreshFlights()
         self._fresh: FreshFlights[str, Found] = FreshFlights()
         self._flights: Flights[tuple[Names, Tokens], Answer] = Flights()
         self._keeping: set[asyncio.Task[None]] = set()
@@ -67,12 +70,13 @@ class RedisSearchCache:
 
     async def close(self) -> None:
         """Stop everything that still goes on, and hang up."""
-        for flights in (self._views, self._fresh, self._flights):
+        for flights in (self._making, self._fresh, self._flights):
             await flights.close()
         await self._changes.close()
         await ended(self._keeping)
+        await self._line.close()
+        await self._writers_line.close()
         await self._redis.aclose()
-        await self._writers_redis.aclose()
 
     async def check(self) -> None:
         """Raise unless Redis answers."""
@@ -85,7 +89,7 @@ class RedisSearchCache:
             Unavailable: there was not enough time.
         """
         where = names(search)
-        view = await landed(self._views.join(where.tokens, partial(self._look, where)))
+        view = await self._look(where)
         if view is None:
             FROM_POSTGRESQL.inc()
             return (await landed(self._fresh.join(where.answer, make))).body
@@ -114,8 +118,20 @@ class RedisSearchCache:
         if self._changes.late(where.tokens) or not self._breaker.allows():
             return None
         at, at_monotonic = self._clock.now(), monotonic()
-        tokens = await self._try(self._tokens.read(where.tokens))
+        try:
+            tokens = understood(await self._line.mget(where.tokens))
+        except ResponseError:
+            return None  # as in `_try`
+        except (OSError, Disconnected) as reason:
+            self._breaker.failed(reason)
+            return None
+        self._breaker.succeeded()
+        if tokens is None:
+            tokens = await landed(self._making.join(where.tokens, partial(self._make_tokens, where)))
         return View(tokens, at, at_monotonic) if tokens else None
+
+    async def _make_tokens(self, where: Names) -> Tokens | None:
+        return await self._try(self._tokens.read(where.tokens))
 
     async def _fetch(self, where: Names, view: View, make: Make) -> Answer:
         """Take the answer that another process has made under the same tokens, or make one."""

@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from redis.exceptions import ConnectionError as Disconnected
 
 from healthcare.adapters.redis.flights import FreshFlights, landed
 from healthcare.adapters.redis.tasks import ended, started, within
-from healthcare.adapters.redis.tokens import VersionTokens
 from healthcare.application.deadline import answer_within, remaining
 
 LONGEST: Final = 0.5
@@ -33,10 +32,18 @@ class Change:
     """Whether the writer has gone on without waiting any longer."""
 
 
+class Tokens(Protocol):
+    """Where tokens are dropped: the next reader makes new ones."""
+
+    async def drop(self, names: Collection[str]) -> None:
+        """Drop these."""
+        ...
+
+
 class Changes:
     """The changes that Redis is still to be told; those of writers who come while it is told go together, next."""
 
-    def __init__(self, tokens: VersionTokens) -> None:
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._untold: dict[str, Change] = {}
         self._telling: FreshFlights[None, None] = FreshFlights()

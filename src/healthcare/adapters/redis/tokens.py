@@ -1,6 +1,6 @@
 """Version tokens: while the tokens of a search are the same, no answer to it has changed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from secrets import token_bytes
 from typing import Final, TypeGuard
 
@@ -49,10 +49,6 @@ class VersionTokens:
     async def check(self) -> None:
         """Raise unless Redis answers."""
         await self._redis.ping()
-
-    async def drop(self, names: Collection[str]) -> None:
-        """Drop these: the next reader makes new ones. Unlike setting, this works in a Redis that is full."""
-        await self._redis.delete(*names)
 
 
 def understood(found: Sequence[object]) -> Tokens | None:

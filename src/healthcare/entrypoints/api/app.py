@@ -26,6 +26,7 @@ from healthcare.entrypoints.api.request import ApiRequest, read
 from healthcare.entrypoints.api.scheduling import SlotController
 from healthcare.entrypoints.api.scheduling_appointments import AppointmentController
 from healthcare.entrypoints.api.shape import shape_routes
+from healthcare.entrypoints.api.short_way import ShortWay
 from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
 
 
@@ -72,7 +73,7 @@ def create_app(
     shape_routes(app)
     _tell_all_methods(app)
     app.state.openapi = document(app)
-    app.asgi_handler = Observed(Drained(app.asgi_handler), new_id)
+    app.asgi_handler = Observed(ShortWay(Drained(app.asgi_handler), use_cases.search_slots), new_id)
     return app
 
 

@@ -96,10 +96,10 @@ async def read(request: ApiRequest[Any]) -> None:
         _ = request.key
     if shape.conditional:
         _ = request.versions
-    parameters = _parameters(request)
+    query = parameters(request.scope["query_string"])
     if shape.body:
         request.given = decode(body, shape.body)
-    request.query = understand(parameters, shape.query)
+    request.query = understand(query, shape.query)
 
 
 async def _body(request: ApiRequest[Any]) -> bytes:
@@ -154,10 +154,15 @@ def _decoder(kind: type[S]) -> Decoder[S]:
     return Decoder(kind)
 
 
-def _parameters(request: ApiRequest[Any]) -> list[tuple[str, str]]:
+def parameters(query: bytes) -> list[tuple[str, str]]:
+    """Read the query of a request.
+
+    Raises:
+        Unreadable: it is none.
+    """
     try:
         return parse_qsl(
-            request.scope["query_string"].decode(),
+            query.decode(),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=MOST_PARAMETERS,
@@ -166,10 +171,10 @@ def _parameters(request: ApiRequest[Any]) -> list[tuple[str, str]]:
         raise Unreadable from None
 
 
-def understand(parameters: list[tuple[str, str]], kind: type[S]) -> S:
+def understand(query: list[tuple[str, str]], kind: type[S]) -> S:
     """Turn query parameters into what the route takes; raise Invalid where one is wrong, unknown or given twice."""
     given: dict[str, str | int] = {}
-    for name, value in parameters:
+    for name, value in query:
         if name in given and name in _names(kind):
             raise Invalid(faults=[ParameterFault((name,), "repeated", "must be given once")])
         given[name] = int(value) if name in _numbers(kind) and NUMBER.fullmatch(value) else value

@@ -1,7 +1,7 @@
 """/booking: free time, and who keeps it for a while."""
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -53,6 +53,8 @@ from healthcare.entrypoints.api.paging import Page, PageRequest
 from healthcare.entrypoints.api.request import ApiRequest
 from healthcare.entrypoints.api.shape import NoQuery
 from healthcare.entrypoints.api.wiring import Use
+
+SEARCH_PATH: Final = "/booking/slots/search"
 
 
 class PublishRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,7 +180,7 @@ class SlotController(Controller):
         return Items([DayItemBody.of(item) for item in items])
 
     @get(
-        "/slots/search",
+        SEARCH_PATH.removeprefix("/booking"),
         summary="Find free slots",
         responses={
             200: ResponseSpec(Page[SlotBody], description="The slots, with the offset of the zone that was asked for."),
