@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -26,6 +27,18 @@ COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 """RFC 7515 §3.1, without padding; libraries are known to take more than that."""
 LONGEST: Final = 1024
 """Characters; ours have some 400."""
+MOST_VERIFIED: Final = 10_000
+"""Some 10 MB; the oldest make way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says whose signature is good."""
+
+    user: UserId
+    issued_at: int
+    expires_at: int
+    """Seconds since 1970."""
 
 
 class SignedTokens:
@@ -39,6 +52,8 @@ class SignedTokens:
         self._kid = thumbprint(keys[0].public_key())
         self._known = {thumbprint(key.public_key()): key.public_key() for key in keys}
         self._new_id = new_id
+        self._verified: dict[str, Claims] = {}
+        """What good tokens say, so that a signature is verified once; whether one has expired is asked each time."""
 
     @classmethod
     def from_file(cls, path: Path, new_id: NewId) -> Self:
@@ -66,20 +81,28 @@ class SignedTokens:
         """Return the user whom the token names; see `Tokens.read`."""
         if len(token) > LONGEST or not COMPACT.fullmatch(token):
             raise InvalidToken
+        if (claims := self._verified.get(token)) is None:
+            claims = self._claims(token)
+            self._verified[token] = claims
+            if len(self._verified) > MOST_VERIFIED:
+                del self._verified[next(iter(self._verified))]
+        if not claims.issued_at - SKEW <= now.timestamp() < claims.expires_at:
+            raise InvalidToken
+        return claims.user
+
+    def _claims(self, token: str) -> "Claims":
         try:
-            claims = self._verified(token)
+            claims = self._decoded(token)
             user = UUID(claims["sub"])
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
             raise InvalidToken from None
-        issued_at, expires_at, present = claims["iat"], claims["exp"], now.timestamp()
+        issued_at, expires_at = claims["iat"], claims["exp"]
         # `type`, because to Python true is a whole number.
-        if type(issued_at) is not int or type(expires_at) is not int:
+        if type(issued_at) is not int or type(expires_at) is not int or expires_at - issued_at > LIFETIME:
             raise InvalidToken
-        if not issued_at - SKEW <= present < expires_at or expires_at - issued_at > LIFETIME:
-            raise InvalidToken
-        return UserId(user)
+        return Claims(UserId(user), issued_at, expires_at)
 
-    def _verified(self, token: str) -> dict[str, Any]:
+    def _decoded(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
         # The header is the forger's to write: it may only choose among our keys, and say nothing we do not expect.
         if header.keys() != {"alg", "kid", "typ"} or header["typ"] != TYPE:

@@ -11,6 +11,8 @@ from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
 
 PATIENCE: Final = 0.5
 """Seconds that one ring may take; the workers look by themselves each second."""
+PAUSE: Final = 0.01
+"""Seconds between two rings: a ring takes longer than a booking, and wakes a worker for all that has come by then."""
 SILENCE: Final = 30.0
 """Seconds between two complaints."""
 
@@ -54,6 +56,7 @@ class TaskiqBell:
         while not self._closing:
             await self._rung.wait()
             await self._kick()
+            await asyncio.sleep(PAUSE)
 
     async def _kick(self) -> None:
         self._rung.clear()
