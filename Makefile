@@ -15,10 +15,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-long check lint format
+.PHONY: help demo test test-unit test-long check lint format bench bench-quick
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/demo ## Run everything here, with sample data (PORT=3000)
 	@exec $(BIN)/healthcare demo --port $(PORT)
@@ -35,6 +35,12 @@ test-unit: $(VENV)/dev ## Run the tests that need no server
 
 test-long: $(VENV)/dev ## Run every test, those that search with more examples
 	@HEALTHCARE_LONG=1 $(PYTEST) $(ARGS)
+
+bench: $(VENV)/dev ## Measure beside the limits of this machine (Linux; ARGS="--only booking" for some)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(VENV)/dev ## Measure the same in some two minutes
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 check: lint test ## Run what has to pass before a change is merged
 

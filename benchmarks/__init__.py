@@ -1,0 +1,1 @@
+"""How fast the system is, beside the limit of the same machine in the same run."""

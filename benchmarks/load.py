@@ -1,0 +1,149 @@
+"""A load of HTTP requests: so many connections, each of which asks again as soon as it is answered."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final, cast
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+LENGTH: Final = b"content-length:"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent, byte for byte, and what a right answer to it looks like."""
+
+    raw: bytes
+    status: int = 200
+    length: int | None = None
+    """Bytes of the body; None: however many."""
+
+
+@dataclass(slots=True)
+class Load:
+    """What was answered."""
+
+    latencies: list[float] = field(default_factory=list)
+    """Seconds, of the right answers."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    """Answers that are not what the request wanted, and connections that broke, by what was wrong."""
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Right answers per second."""
+        return len(self.latencies) / self.seconds
+
+    def quantile(self, share: float) -> float:
+        """Return the latency in seconds that this share of the answers did not exceed."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+    def add(self, other: "Load") -> None:
+        """Count another load into this one."""
+        self.latencies += other.latencies
+        self.statuses += other.statuses
+        self.wrong += other.wrong
+        self.seconds += other.seconds
+
+
+class Line(asyncio.Protocol):
+    """One connection, which asks until the time is up or there is nothing left to ask."""
+
+    def __init__(self, requests: Iterator[Request], load: Load, end: float, allowed: frozenset[int]) -> None:
+        self._requests, self._load, self._end, self._allowed = requests, load, end, allowed
+        self._buffer = bytearray()
+        self._asked: Request | None = None
+        self._begun = 0.0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class does not say so
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        head = buffer.find(END_OF_HEAD)
+        if head < 0:
+            return
+        length = length_of(bytes(buffer[:head]))
+        if len(buffer) < head + len(END_OF_HEAD) + length:
+            return
+        status = int(buffer[9:12])
+        buffer.clear()
+        self._answered(status, length)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._asked is not None:
+            self._load.wrong["connection lost"] += 1
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _ask(self) -> None:
+        self._asked = next(self._requests, None) if perf_counter() < self._end else None
+        if self._asked is None:
+            self._transport.close()
+            return
+        self._begun = perf_counter()
+        self._transport.write(self._asked.raw)
+
+    def _answered(self, status: int, length: int) -> None:
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return  # nobody has asked for this
+        self._load.statuses[status] += 1
+        if status == asked.status and asked.length in {None, length}:
+            self._load.latencies.append(perf_counter() - self._begun)
+        elif status not in self._allowed:
+            self._load.wrong[f"{status} with {length} bytes"] += 1
+        self._ask()
+
+
+def length_of(head: bytes) -> int:
+    """Return how long the body is that follows this head."""
+    lower = head.lower()
+    place = lower.find(LENGTH)
+    return int(lower[place + len(LENGTH) :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+
+
+async def load(
+    port: int,
+    requests: Iterator[Request],
+    *,
+    connections: int,
+    seconds: float,
+    allowed: Sequence[int] = (),
+) -> Load:
+    """Ask on so many connections until the time is up or the requests are; statuses in `allowed` are no mistake."""
+    done = Load()
+    loop, begun = asyncio.get_running_loop(), perf_counter()
+    end = begun + seconds
+    make: Callable[[], Line] = lambda: Line(requests, done, end, frozenset(allowed))  # noqa: E731 - a factory
+    lines = [(await loop.create_connection(make, "127.0.0.1", port))[1] for _ in range(connections)]
+    await asyncio.wait([line.ended for line in lines], timeout=seconds + 30)
+    done.seconds = perf_counter() - begun
+    return done
+
+
+def get(path: str, **headers: str) -> bytes:
+    """Write a GET request."""
+    return _written("GET", path, headers, b"")
+
+
+def post(path: str, body: bytes, **headers: str) -> bytes:
+    """Write a POST request with a JSON body."""
+    given = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    return _written("POST", path, given, body)
+
+
+def _written(method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "host: bench",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode() + END_OF_HEAD + body
