@@ -13,7 +13,7 @@ from healthcare.domain.kernel import Actor, Happened, NotFound, Refusal, check_t
 from healthcare.domain.policy import Action, permit
 from healthcare.domain.scheduling.diary import Cancelling, Withdrawal
 from healthcare.domain.scheduling.errors import AppointmentMoved, AppointmentNotBooked, AppointmentStarted
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
 from healthcare.domain.scheduling.ports import SearchCache
 from healthcare.domain.zones import check_day, day_bounds
 
@@ -71,7 +71,7 @@ class CancelDay:
                     diary.withdraw(ask, self.happened)
                 except NotFound:
                     continue  # it was taken back before
-            touched.update(diary.touched)
+            touched.update(diary.touched, map(Touched.by, diary.slots.values()))  # also those taken back before
             await uow.bookings.keep(diary)
         return diary.unfinished(slots)
 

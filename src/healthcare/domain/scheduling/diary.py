@@ -329,7 +329,8 @@ class Diary:
             raise AppointmentMoved  # before asking whose it is: whoever had it may have it no longer
         found = self.find(ask)
         cancelled = found.cancel(ask.reason, ask.code, by=ask.actor.known, now=self.now)
-        return self._keep(cancelled, EventKind.APPOINTMENT_CANCELLED, ask, happened)
+        taken_back = ask.only_on in self.slots and not self.slots[ask.only_on].offered
+        return self._keep(cancelled, EventKind.APPOINTMENT_CANCELLED, ask, happened, shown=not taken_back)
 
     def check_in(self, ask: CheckingIn, happened: Happened) -> Appointment:
         """Note that a patient is there; a second time changes nothing.
@@ -458,12 +459,16 @@ class Diary:
         self.touched.add(Touched.by(receipt.appointment))
         return receipt.appointment
 
-    def _keep(self, after: Appointment, kind: EventKind, ask: Ask, happened: Happened) -> Appointment:
+    def _keep(
+        self, after: Appointment, kind: EventKind, ask: Ask, happened: Happened, *, shown: bool = True
+    ) -> Appointment:
         self.events.append(happened(kind, ask.actor, after.id))
-        return self._put(after)
+        return self._put(after, shown=shown)
 
-    def _put(self, after: Appointment) -> Appointment:
+    def _put(self, after: Appointment, *, shown: bool = True) -> Appointment:
+        """Remember the state; where its slot was taken back with its day, searches have been told of that before."""
         self.appointments[after.id] = after
         self.steps.append(after)
-        self.touched.add(Touched.by(after))
+        if shown:
+            self.touched.add(Touched.by(after))
         return after
