@@ -164,8 +164,16 @@ async def run(world: World, opened: Opened, program: list[Command]) -> None:
     assert set(refusals(outcomes)) <= REFUSALS
     assert double_booked(world) == 0
     told = sorted((one for one in outcomes if isinstance(one, Told)), key=lambda one: one.version)
-    last = {one.id: (one.id, one.slot, one.status, one.version) for one in told}
-    assert Counter(world.ask("SELECT id, slot_id, status, version FROM appointments")) == Counter(last.values())
+    last = list({one.id: one for one in told}.values())
+    taken = {(one.patient, one.slot) for one in last if one.status == "booked"}
+    # Whoever moves to a slot that they hold gives the hold up.
+    stands = [
+        (one.id, one.slot, "cancelled", one.version + 1)
+        if one.status == "pending" and (one.patient, one.slot) in taken
+        else (one.id, one.slot, one.status, one.version)
+        for one in last
+    ]
+    assert Counter(world.ask("SELECT id, slot_id, status, version FROM appointments")) == Counter(stands)
 
 
 def clear(world: World) -> None:
