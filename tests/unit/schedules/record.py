@@ -97,6 +97,11 @@ class Commit:
     """From the one in which the call began to the one that it brought about."""
 
     @property
+    def place(self) -> int:
+        """The place of the latter in the list of all states."""
+        return self.call.first + len(self.states) - 1
+
+    @property
     def before(self) -> State:
         """What was kept until then."""
         return self.states[-2]

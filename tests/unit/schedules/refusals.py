@@ -6,6 +6,7 @@ from typing import Any, Final
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.application.scheduling.decide import MOST_ALTERNATIVES, TakenForNow
 from healthcare.domain.consultation.model import Prescription
+from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Forbidden, NotFound, NotYours, Refusal, Role, SlotId
 from healthcare.domain.policy import POLICY
 from healthcare.domain.scheduling.diary import (
@@ -35,7 +36,7 @@ from healthcare.domain.scheduling.errors import (
     VersionStale,
 )
 from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MOST_HOLDS, UNFINISHED, AppointmentStatus
-from tests.unit.schedules.commands import CancelDay, Prescribe, Together
+from tests.unit.schedules.commands import DOCTORS, CancelDay, Prescribe, Together
 from tests.unit.schedules.record import Try
 from tests.unit.schedules.scene import Outcome, Scene, State
 
@@ -93,6 +94,8 @@ def inventions(scene: Scene, tries: list[Try]) -> Iterator[str]:
     for call in scene.history:
         if isinstance(call.command, CancelDay) and isinstance(call.answer, Refusal):
             doctor = scene.people[call.command.who].id
+            if isinstance(call.answer, ProfileMissing) and call.command.who not in DOCTORS:
+                continue  # made a doctor only now
             if all(state.role(doctor) is Role.DOCTOR for state in scene.during(call)):
                 yield "a doctor was turned away from their own day"
 
@@ -164,8 +167,8 @@ OF_SLOTS: Final[Mapping[type, Callable[[Any, State], bool]]] = {
 
 
 def rivals(ask: Ask, state: State) -> Iterator[AppointmentRow]:
-    """Go through the claims in the way of a wish: all but the hold that shall last or be booked, or what shall move."""
-    mine = held(ask, state) if isinstance(ask, Holding | Booking) else None
+    """Go through the claims in the way of a wish: all but the caller's hold of the slot, and what shall move there."""
+    mine = None if isinstance(ask, Withdrawal) else held(ask, state)
     return (row for row in state.claims() if row is not mine and row.id != ask.appointment)
 
 

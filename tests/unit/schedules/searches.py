@@ -1,27 +1,28 @@
 """Whether searches told the truth: nothing from before a change that was told, and nothing older than 5 seconds."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from healthcare.adapters.memory.cache import LONGEST_KEPT
 from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import AppointmentStatus
+from healthcare.domain.scheduling.model import AppointmentStatus, TimeRange
 from tests.builders import DAY, TOMORROW
-from tests.unit.schedules.commands import Look
+from tests.unit.schedules.commands import CancelDay, Look
 from tests.unit.schedules.record import Commit, Try
 from tests.unit.schedules.scene import Call, Outcome, Scene
 
 
 def lies(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[str]:
     """A search shows nothing that was taken before it began, and hides nothing that was free all the time."""
-    news = [(day, call) for day, call in news_of(tries, commits) if call.outcome is Outcome.DONE]
+    news = [one for one in news_of(scene, tries, commits) if one.call.outcome is Outcome.DONE]
     looks = [call for call in scene.history if isinstance(call.command, Look) and call.outcome is Outcome.DONE]
     for look in looks:
         assert isinstance(look.answer, frozenset)
         day = day_of(look)
         others = [one for one in looks if day_of(one) == day and one.begun < look.ended and look.begun < one.ended]
-        told = [call for news_day, call in news if news_day == day and call.ended < look.begun]
-        states = scene.states[oldest(scene, look, others, told) : look.last + 1]
+        told = [one.place for one in news if one.day == day and one.call.ended < look.begun]
+        states = scene.states[max(oldest(scene, look, others), *told, 0) : look.last + 1]
         slots = {id for id, row in states[-1].slots.items() if row.time.start.date() == day}
         if not look.answer <= slots:
             yield "a search showed what was not searched for"
@@ -39,30 +40,48 @@ def day_of(look: Call) -> date:
     return (TOMORROW + look.command.later * DAY).date()
 
 
-def oldest(scene: Scene, look: Call, others: Sequence[Call], told: Sequence[Call]) -> int:
-    """Return the place of the oldest state that an answer may show.
+def oldest(scene: Scene, look: Call, others: Sequence[Call]) -> int:
+    """Return the place of the oldest state that an answer may show, unless somebody had been told of a later one.
 
     The answer may have been kept for 5 seconds, or have been asked for by others who were waiting for it when the look
-    began. But it is no older than whatever anybody had been told by then.
+    began.
     """
     begun = scene.states[look.first].now
     kept = next(place for place, state in enumerate(scene.states) if begun < state.now + LONGEST_KEPT)
-    return max(min([kept, *(one.first for one in others)]), *(one.last for one in told), 0)
+    return min([kept, *(one.first for one in others)])
 
 
-def news_of(tries: list[Try], commits: list[Commit]) -> Iterator[tuple[date, Call]]:
-    """Name the calls that let no search show what was before, once they are answered, and the days that they touch.
+@dataclass(frozen=True, slots=True)
+class News:
+    """A call after whose answer no search of a day may show what was before."""
 
-    A booking that is repeated is one of them. That a hold ran out, or that care began, is told to no search.
-    """
+    day: date
+    call: Call
+    place: int
+    """Of the state that it told the searches of, before it was answered."""
+
+
+def news_of(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[News]:
+    """Go through the calls that told searches of something; a booking that is repeated tells them once more."""
     for commit in commits:
-        for change in commit.changes():
-            if not change.expired and change.new.status is not AppointmentStatus.FULFILLED:
-                yield from ((row.time.start.date(), commit.call) for row in (change.old, change.new) if row)
-        before, after = commit.before, commit.after
-        for id, slot in after.slots.items():
-            if before.slots.get(id) != slot or before.role(slot.doctor) is not after.role(slot.doctor):
-                yield slot.time.start.date(), commit.call
+        yield from (News(time.start.date(), commit.call, commit.place) for time in touched(commit))
     for one in tries:
-        if one.told and isinstance(one.ask, Booking):
-            yield one.told.time.start.date(), one.call
+        if (told := one.told) and isinstance(one.ask, Booking):
+            kept = next((place for place, state in enumerate(scene.states) if told.id in state.appointments), 0)
+            yield News(told.time.start.date(), one.call, max(kept, one.call.first))
+
+
+def touched(commit: Commit) -> Iterator[TimeRange]:
+    """Return the times of which searches are told after a commit.
+
+    They are not told that a hold ran out or that care began, nor of the appointments of a day: its slots had been taken
+    back.
+    """
+    before, after = commit.before, commit.after
+    for change in commit.changes():
+        silent = change.expired or change.new.status is AppointmentStatus.FULFILLED
+        if not silent and not isinstance(commit.call.command, CancelDay):
+            yield from (row.time for row in (change.old, change.new) if row)
+    for id, slot in after.slots.items():
+        if before.slots.get(id) != slot or before.role(slot.doctor) is not after.role(slot.doctor):
+            yield slot.time
