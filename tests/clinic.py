@@ -41,6 +41,7 @@ from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.application.scheduling.undo_status import UndoStatus
+from healthcare.application.together import Together
 from healthcare.application.uow import Transactions, UnitOfWork
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import User
@@ -57,7 +58,7 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.diary import Ask, Booking
 from healthcare.domain.scheduling.model import Appointment, Search, Slot, TimeRange
 from healthcare.domain.scheduling.ports import SearchCache
 from tests.builders import (
@@ -96,6 +97,7 @@ class Clinic:
         *,
         clock: FakeClock | None = None,
         new_id: NewId = uuid4,
+        runs: type[Together[Ask, Appointment | Slot]] = Together,
     ) -> None:
         self.clock = clock or FakeClock()
         self.database = database or MemoryDatabase(self.clock)
@@ -108,7 +110,7 @@ class Clinic:
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.together = DecideTogether(self.begin, self.cache, self.happened)
-        self.decide = DecideOne(self.together, self.begin)
+        self.decide = DecideOne(runs(self.together), self.begin)
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
             log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),

@@ -51,6 +51,7 @@ from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.application.scheduling.undo_status import UndoStatus
+from healthcare.application.together import Together
 from healthcare.application.uow import Transactions
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Happened
@@ -104,7 +105,7 @@ class Container(containers.DeclarativeContainer):
     begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
 
     together = providers.Singleton(DecideTogether, begin, cache, happened)
-    decide = providers.Singleton(DecideOne, together, begin)
+    decide = providers.Singleton(DecideOne, providers.Singleton(Together, together), begin)
 
     enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
@@ -67,14 +67,23 @@ def misdeeds(scene: Scene, commits: list[Commit]) -> Iterator[str]:
 
 def unasked(scene: Scene, commit: Commit, change: Change) -> Iterator[str]:
     """Whatever became of an appointment, somebody wanted it who was not told that it did not happen."""
-    old, new, call = change.old, change.new, commit.call
     if change.expired:
-        if old is None or not commit.after.over(old):
+        if change.old is None or not commit.after.over(change.old):
             yield "a hold was ended before its time"
-    elif isinstance(call.command, CancelDay):
+    else:
+        complaints = [list(unasked_by(scene, call, commit, change)) for call in commit.calls]
+        if all(complaints):
+            yield from chain.from_iterable(complaints)
+
+
+def unasked_by(scene: Scene, call: Call, commit: Commit, change: Change) -> Iterator[str]:
+    """Say why one of the calls of a commit does not explain a change."""
+    old, new = change.old, change.new
+    moved = old is not None and old.slot != new.slot
+    if isinstance(call.command, CancelDay):
         if not began(call) or new.status is not AppointmentStatus.CANCELLED:
             yield "a day that was not cancelled changed an appointment"
-        elif old is None or not of_day(scene, call.command, commit.before, old.slot):
+        elif old is None or moved or not of_day(scene, call.command, commit.before, old.slot):
             yield "a day took an appointment that had left it"
     elif isinstance(call.command, MarkNoShows):
         if call.outcome not in MAYBE or new.status is not AppointmentStatus.NOSHOW:
@@ -83,7 +92,6 @@ def unasked(scene: Scene, commit: Commit, change: Change) -> Iterator[str]:
         asked = [ask for one in commit.tries if one.maybe for ask in meant(one.ask) if concerns(ask, new)]
         if not any(new.status in BECOMES[type(ask)] for ask in asked):
             yield f"an appointment became {new.status}, and nobody had asked for it"
-        moved = old is not None and old.slot != new.slot
         if moved and not any(isinstance(ask, Rescheduling) and ask.slot == new.slot for ask in asked):
             yield "an appointment was moved by nobody"
 
@@ -97,6 +105,8 @@ def meant(ask: Ask) -> Iterator[Ask]:
 
 def concerns(ask: Ask, row: AppointmentRow) -> bool:
     """Say whether somebody wants something of this appointment, by its name or by its slot and patient."""
+    if isinstance(ask, Cancelling) and ask.only_on not in {None, row.slot}:
+        return False
     if ask.appointment:
         return ask.appointment == row.id
     return (ask.slot, ask.actor.known) == (row.slot, row.patient)
@@ -134,7 +144,7 @@ def unlawful(commit: Commit, change: Change) -> Iterator[str]:
     """Versions rise by one with each change, statuses follow the table, and the rest follows the slot."""
     old, new = change.old, change.new
     steps = new.version - (old.version if old else 0)
-    if not 1 <= steps <= max(1, len(commit.call.asked)):
+    if not 1 <= steps <= sum(max(1, len(call.asked)) for call in commit.calls):
         yield "a version did not rise with its change"
     elif new.status not in reached(old and old.status, steps):
         yield "a status did not follow the table"
@@ -144,7 +154,7 @@ def unlawful(commit: Commit, change: Change) -> Iterator[str]:
 
 
 def untimely(commit: Commit, change: Change) -> Iterator[str]:
-    """What is bound to a time happened in it: it was decided after the call had begun, and before the commit."""
+    """What is bound to a time happened in it: it was decided after the calls had begun, and before the commit."""
     first, last, old, new = commit.states[0].now, commit.after.now, change.old, change.new
     if change.claims:
         if commit.before.slots[new.slot].withdrawn or not any(state.offers(new.slot) for state in commit.states):
@@ -184,24 +194,26 @@ def crowds(state: State) -> Iterator[str]:
 
 def withdrawals(scene: Scene, commit: Commit) -> Iterator[str]:
     """Slots are offered and taken back by those who asked for it, and only once."""
-    call, before, after = commit.call, commit.before, commit.after
+    before, after = commit.before, commit.after
     for id, slot in after.slots.items():
         if (old := before.slots.get(id)) == slot:
             continue
         if old is None:
-            if not isinstance(call.command, Publish) or call.outcome not in MAYBE:
+            if not any(isinstance(call.command, Publish) and call.outcome in MAYBE for call in commit.calls):
                 yield "a slot was offered by nobody"
         elif not slot.withdrawn:
             yield "a slot that was taken back is offered again"
-        elif isinstance(call.command, CancelDay):
-            if not began(call) or not of_day(scene, call.command, before, id):
-                yield "a slot was taken back by nobody"
-        else:
+        elif not any(takes_back(scene, call, before, id) for call in commit.calls):
             asked = [one.ask for one in commit.tries if one.maybe]
             if not any(isinstance(ask, Withdrawal) and ask.slot == id for ask in asked):
                 yield "a slot was taken back by nobody"
             if any(row.slot == id for row in after.claims()):
                 yield "a slot was taken back though somebody had it"
+
+
+def takes_back(scene: Scene, call: Call, state: State, slot: SlotId) -> bool:
+    """Say whether a call is that of a day which takes the slot back, whoever has it."""
+    return isinstance(call.command, CancelDay) and began(call) and of_day(scene, call.command, state, slot)
 
 
 def remainders(scene: Scene, day: CancelDay, first: State, last: State) -> Iterator[str]:

@@ -42,7 +42,7 @@ def violations(scene: Scene, *, calm: bool) -> Iterator[str]:
     yield from misdeeds(scene, commits)
     yield from strangers(scene, tries)
     yield from records(scene, tries, commits, calm=calm)
-    yield from inventions(scene, tries)
+    yield from inventions(scene, tries, commits)
     yield from alternatives(scene, tries)
     yield from lies(scene, tries, commits)
     yield from (f"an error that says nothing: {call.answer!r}" for call in history if call.outcome is Outcome.BROKEN)
@@ -90,12 +90,19 @@ def losses(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[st
             yield from misfits(one.ask, told)
         elif one.outcome is Outcome.DONE and not kept_so(kept, one.ask):
             yield "an acknowledged withdrawal, or an appointment of a day, is lost"
-    kinds = Counter((change.kind, commit.call.begun) for commit in commits for change in commit.changes())
+    missed = Counter(
+        call.begun
+        for commit in commits
+        for change in commit.changes()
+        if change.kind is EventKind.APPOINTMENT_MISSED
+        for call in commit.calls
+    )
+    released = {call.begun for one in commits for change in one.changes() if change.released for call in one.calls}
     for call in scene.history:
         match call.command, call.answer:
-            case MarkNoShows(), int(number) if number != kinds[EventKind.APPOINTMENT_MISSED, call.begun]:
+            case MarkNoShows(), int(number) if number != missed[call.begun]:
                 yield "an acknowledged no-show is lost"
-            case LetGo(), None if call.outcome is Outcome.DONE and not kinds[EventKind.HOLD_RELEASED, call.begun]:
+            case LetGo(), None if call.outcome is Outcome.DONE and call.begun not in released:
                 yield "an acknowledged release is lost"
             case _, Started(consultation) if consultation.id not in kept.consultations:
                 yield "an acknowledged start is lost"

@@ -46,7 +46,7 @@ from tests.unit.schedules.commands import (
 )
 from tests.unit.schedules.faults import LONGEST, Fault, ShakenCache, ShakenTransaction, Weather
 from tests.unit.schedules.loop import run
-from tests.unit.schedules.scene import Command, Outcome, Scene, SharedDatabase
+from tests.unit.schedules.scene import Command, Outcome, RecordedRuns, Scene, SharedDatabase
 
 Transactions = Callable[[Kept, Locks], Transaction]
 Slots = st.SearchStrategy[int]
@@ -178,6 +178,7 @@ class Guards:
 
     database: Callable[[Clock, Transactions], SharedDatabase] = SharedDatabase
     cache: Callable[[Clock, Weather], ShakenCache] = ShakenCache
+    runs: type[RecordedRuns] = RecordedRuns
 
 
 def scene_of(
@@ -187,9 +188,8 @@ def scene_of(
     shared, own = FakeClock(now), FakeClock(now + ahead)
     database = guards.database(shared, lambda kept, locks: ShakenTransaction(kept, locks, weather, scene.note))
     cache = guards.cache(own, weather)
-    scene = Scene(
-        Clinic(database, cache, clock=own, new_id=lambda: UUID(int=random.getrandbits(128))), database, shared
-    )
+    clinic = Clinic(database, cache, clock=own, new_id=lambda: UUID(int=random.getrandbits(128)), runs=guards.runs)
+    scene = Scene(clinic, database, shared)
     return scene
 
 

@@ -81,6 +81,11 @@ class Change:
         return self.new.cancellation == EXPIRED
 
     @property
+    def released(self) -> bool:
+        """Whether a hold was given up, also one that had been made in the same commit."""
+        return self.new.cancellation == RELEASED
+
+    @property
     def claims(self) -> bool:
         """Whether a slot was claimed that was not."""
         return self.new.live and (self.old is None or self.old.slot != self.new.slot)
@@ -88,18 +93,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One step from a state to the next, and the call that took it."""
+    """One step from a state to the next, and the calls that took it: whose asks travelled together."""
 
-    call: Call
+    calls: Sequence[Call]
     tries: Sequence[Try]
-    """Those of the call."""
+    """Those of the calls."""
     states: Sequence[State]
-    """From the one in which the call began to the one that it brought about."""
+    """From the one in which the last of the calls began to the one that they brought about."""
 
     @property
     def place(self) -> int:
         """The place of the latter in the list of all states."""
-        return self.call.first + len(self.states) - 1
+        return max(call.first for call in self.calls) + len(self.states) - 1
 
     @property
     def before(self) -> State:
@@ -143,6 +148,7 @@ def commits_of(scene: Scene, tries: Sequence[Try]) -> Iterator[Commit]:
     """Go through what was kept, step by step."""
     calls = {call.begun: call for call in scene.history}
     for place, (before, after) in enumerate(pairwise(scene.states)):
-        if after.by is not None and before.tables != after.tables:
-            call = calls[after.by]
-            yield Commit(call, [one for one in tries if one.call is call], scene.states[call.first : place + 2])
+        if after.by and before.tables != after.tables:
+            by = [calls[begun] for begun in after.by]
+            first = max(call.first for call in by)
+            yield Commit(by, [one for one in tries if one.call.begun in after.by], scene.states[first : place + 2])

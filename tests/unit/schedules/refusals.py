@@ -1,6 +1,6 @@
 """Nobody is let in without a right, and nobody is turned away without a reason."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
@@ -37,8 +37,8 @@ from healthcare.domain.scheduling.errors import (
 )
 from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MOST_HOLDS, UNFINISHED, AppointmentStatus
 from tests.unit.schedules.commands import DOCTORS, CancelDay, Prescribe, Together
-from tests.unit.schedules.record import Try
-from tests.unit.schedules.scene import Outcome, Scene, State
+from tests.unit.schedules.record import Commit, Try
+from tests.unit.schedules.scene import Call, Outcome, Scene, State
 
 
 def strangers(scene: Scene, tries: list[Try]) -> Iterator[str]:
@@ -77,12 +77,13 @@ def theirs(ask: Ask, state: State) -> bool:
     return True
 
 
-def inventions(scene: Scene, tries: list[Try]) -> Iterator[str]:
-    """What a refusal says was so at some moment while it was asked for, or came of the same list."""
+def inventions(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[str]:
+    """What a refusal says was so at some moment while it was asked for, or came of the same list or run."""
+    runs = [commit.calls for commit in commits]
     for one in tries:
         if not isinstance(one.answer, Refusal) or any(was_so(one, state) for state in scene.during(one.call)):
             continue
-        if any(other.maybe and explains(other, one) for other in tries if other is not one):
+        if any(other.maybe and explains(other, one, runs) for other in tries if other is not one):
             continue
         match one.answer:
             case SlotTaken():
@@ -100,14 +101,19 @@ def inventions(scene: Scene, tries: list[Try]) -> Iterator[str]:
                 yield "a doctor was turned away from their own day"
 
 
-def explains(other: Try, refused: Try) -> bool:
+def explains(other: Try, refused: Try, runs: Sequence[Sequence[Call]]) -> bool:
     """Say whether a wish can be the reason of a refusal that no state between two commits shows."""
     one, two = other.ask, refused.ask
     if isinstance(refused.answer, KeyReused):
         return (other.user, one.key) == (refused.user, two.key) and one.slot != two.slot
-    together = isinstance(refused.call.command, Together) and other.call is refused.call
+    if other.call is refused.call:
+        together = isinstance(refused.call.command, Together)
+    else:
+        together = any(other.call in run and refused.call in run for run in runs)
     return together and (
-        other.user == refused.user or one.slot == two.slot or (one.appointment == two.appointment is not None)
+        other.user == refused.user
+        or (one.slot == two.slot is not None)
+        or (one.appointment == two.appointment is not None)
     )
 
 

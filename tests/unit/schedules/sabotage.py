@@ -11,7 +11,7 @@ from healthcare.adapters.memory.scheduling import MemoryBookings, MemorySlots, s
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.memory.transaction import Transaction
 from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import AppointmentId, Clock, Happened, Role, SlotId, UserId
+from healthcare.domain.kernel import AppointmentId, Clock, Happened, Refusal, Role, SlotId, UserId
 from healthcare.domain.scheduling.diary import (
     Ask,
     Booking,
@@ -39,7 +39,7 @@ from tests.unit.schedules.commands import (
 )
 from tests.unit.schedules.faults import Fault, ShakenCache
 from tests.unit.schedules.programs import Errand, Guards, Program
-from tests.unit.schedules.scene import Command, SharedDatabase
+from tests.unit.schedules.scene import Command, RecordedRuns, SharedDatabase
 
 
 class WithoutLocks(MemoryBookings):
@@ -164,6 +164,16 @@ class WithoutForgetting(ShakenCache):
         """Do nothing."""
 
 
+class EachAlone(RecordedRuns):
+    """Lets nobody travel with others: who is decided together does not meet where the guard is missing."""
+
+    async def __call__(self, ask: Ask) -> Appointment | Slot:
+        (answer,) = await self._many([ask])
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+
 class WithoutRollback(SharedDatabase):
     """Keeps what was written when it fails."""
 
@@ -202,15 +212,15 @@ class WhoseBeforeWhere(Diary):
 class WithoutSweep(Diary):
     """Leaves holds that have run out where they are."""
 
-    def sweep(self, happened: Happened, *, request: str) -> None:
+    def sweep(self, happened: Happened, *, request: str, asked: Sequence[Ask] = ()) -> None:
         """Do nothing."""
 
 
 class WithoutOneClock(Diary):
     """Ends holds by a clock that is ahead of the one that all share."""
 
-    def sweep(self, happened: Happened, *, request: str) -> None:
-        Diary.sweep(replace(self, now=self.now + 7 * MINUTE), happened, request=request)
+    def sweep(self, happened: Happened, *, request: str, asked: Sequence[Ask] = ()) -> None:
+        Diary.sweep(replace(self, now=self.now + 7 * MINUTE), happened, request=request, asked=asked)
 
 
 class WithoutOldPlace(Diary):
@@ -326,7 +336,7 @@ HARMS: Final = {
     ),
     "without the same, a move is lost": Harm(
         "an acknowledged move is lost",
-        Guards(database_with(bookings=WithoutItsLocks)),
+        Guards(database_with(bookings=WithoutItsLocks), runs=EachAlone),
         at_once(Cancel(By.DOCTOR, 2), Move(By.PATIENT, 2, 0)),
     ),
     "without the holds' locks": Harm(
@@ -386,7 +396,7 @@ HARMS: Final = {
     ),
     "without rollback": Harm(
         "a booking that did not happen left something",
-        Guards(WithoutRollback),
+        Guards(WithoutRollback, runs=EachAlone),
         at_once(*(Book(slot % 3, slot, str(slot)) for slot in (0, 1, 3, 4, 5)), faults=[Fault.CONNECTION_LOST]),
     ),
     "with left-overs of a refusal": Harm(

@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 
 from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.adapters.memory.tables import AppointmentRow, Kept, SlotRow
+from healthcare.application.together import Together, Waiting
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import Account, User
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, Role, SlotId, UserId
 from healthcare.domain.scheduling.diary import Ask
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
-from healthcare.domain.scheduling.model import AppointmentStatus, Slot
+from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Slot
 from tests.builders import NOW, FakeClock, an_actor
 from tests.clinic import Clinic
 
@@ -92,8 +93,8 @@ class State:
 
     now: datetime
     """By the clock that all share."""
-    by: int | None
-    """When the call began that brought it about."""
+    by: Sequence[int]
+    """When the calls began that brought it about: all that travelled in one run."""
     appointments: Mapping[AppointmentId, AppointmentRow]
     slots: Mapping[SlotId, SlotRow]
     accounts: Mapping[UserId, Account]
@@ -137,7 +138,7 @@ class State:
         )
 
 
-EMPTY: Final = State(now=NOW, by=None, appointments={}, slots={}, accounts={})
+EMPTY: Final = State(now=NOW, by=(), appointments={}, slots={}, accounts={})
 
 
 def latest(before: Mapping[K, V], kept: Mapping[K, V]) -> Mapping[K, V]:
@@ -145,8 +146,16 @@ def latest(before: Mapping[K, V], kept: Mapping[K, V]) -> Mapping[K, V]:
     return before if before == kept else dict(kept)
 
 
-CALLING: ContextVar[int | None] = ContextVar("CALLING", default=None)
-"""When the call began that is going on, also where a commit arrives late."""
+CALLING: ContextVar[Sequence[int]] = ContextVar("CALLING", default=())
+"""When the calls began for which something is done, also where a commit arrives late."""
+
+
+class RecordedRuns(Together[Ask, Appointment | Slot]):
+    """Lets the record know for which calls each run travels, also where one is repeated one by one."""
+
+    async def _travel(self, run: Sequence[Waiting[Ask, Appointment | Slot]]) -> None:
+        CALLING.set([begun for one in run for begun in one.context[CALLING]])
+        await super()._travel(run)
 
 
 @dataclass(slots=True)
@@ -220,7 +229,7 @@ class Scene:
     async def call(self, command: Command) -> Outcome:
         """Ask, and write down what was answered."""
         begun, first, answer = next(self.moments), len(self.states) - 1, None
-        CALLING.set(begun)
+        CALLING.set([begun])
         asked = command.asked(self)
         try:
             answer, outcome = await command.ask(self, asked), Outcome.DONE

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 
 from healthcare.adapters.memory.cache import LONGEST_KEPT
 from healthcare.domain.scheduling.diary import Booking
@@ -64,7 +65,8 @@ class News:
 def news_of(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[News]:
     """Go through the calls that told searches of something; a booking that is repeated tells them once more."""
     for commit in commits:
-        yield from (News(time.start.date(), commit.call, commit.place) for time in touched(commit))
+        news = product([time.start.date() for time in touched(commit)], commit.calls)
+        yield from (News(day, call, commit.place) for day, call in news)
     for one in tries:
         if (told := one.told) and isinstance(one.ask, Booking):
             kept = next((place for place, state in enumerate(scene.states) if told.id in state.appointments), 0)
@@ -78,9 +80,10 @@ def touched(commit: Commit) -> Iterator[TimeRange]:
     back.
     """
     before, after = commit.before, commit.after
+    days = any(isinstance(call.command, CancelDay) for call in commit.calls)
     for change in commit.changes():
         silent = change.expired or change.new.status is AppointmentStatus.FULFILLED
-        if not silent and not isinstance(commit.call.command, CancelDay):
+        if not silent and not (days and before.slots[change.new.slot].withdrawn):
             yield from (row.time for row in (change.old, change.new) if row)
     for id, slot in after.slots.items():
         if before.slots.get(id) != slot or before.role(slot.doctor) is not after.role(slot.doctor):

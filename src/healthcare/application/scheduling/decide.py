@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from healthcare.application.searches import touching
+from healthcare.application.together import Together
 from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Happened, Refusal, SlotId
 from healthcare.domain.scheduling.diary import Ask, Diary
@@ -32,7 +33,7 @@ class DecideTogether:
             return []
         async with touching(self.cache) as touched, self.begin() as uow:
             diary = await uow.bookings.lock(asked)
-            diary.sweep(self.happened, request=asked[0].actor.request)
+            diary.sweep(self.happened, request=asked[0].actor.request, asked=asked)
             answers = [self._decide(diary, one) for one in asked]
             touched.update(diary.touched)
             await uow.bookings.keep(diary)
@@ -56,21 +57,19 @@ class TakenForNow(SlotTaken):
 
 @dataclass(frozen=True, slots=True)
 class DecideOne:
-    """The same for one, who is answered or turned away; whoever comes too late is told what there is instead."""
+    """The same for one; whoever comes too late for a slot is told what there is instead."""
 
-    together: DecideTogether
+    together: Together[Ask, Appointment | Slot]
     begin: Begin
 
     async def __call__(self, ask: Ask) -> Appointment:
         """Decide."""
         try:
-            (answer,) = await self.together([ask])
-        except SlotTaken as taken:
-            answer = taken
-        if isinstance(answer, SlotTaken) and ask.slot:
-            raise TakenForNow(await self._alternatives(ask.slot))
-        if isinstance(answer, Refusal):
-            raise answer
+            answer = await self.together(ask)
+        except SlotTaken:
+            if ask.slot is None:
+                raise
+            raise TakenForNow(await self._alternatives(ask.slot)) from None
         if isinstance(answer, Slot):
             raise TypeError(ask)
         return answer

@@ -1,6 +1,7 @@
 """What people ask of slots and appointments, and the diary in which it is decided."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -205,8 +206,8 @@ class Diary:
     withdrawn: list[SlotId] = field(default_factory=list)
     fresh: dict[tuple[UserId, str], Receipt] = field(default_factory=dict)
     """Receipts that must be kept."""
-    replayed: set[tuple[UserId, str]] = field(default_factory=set)
-    """What was answered from a receipt that had been kept before this list."""
+    replayed: Counter[tuple[UserId, str]] = field(default_factory=Counter)
+    """How often each receipt has answered, a fresh one too."""
     events: list[Event] = field(default_factory=list)
     touched: set[Touched] = field(default_factory=set)
     """What searches may no longer show as it was, also by what was decided earlier: who repeats a command may be the
@@ -216,12 +217,16 @@ class Diary:
         """Remember what was there."""
         object.__setattr__(self, "seen", dict(self.appointments))
 
-    def sweep(self, happened: Happened, *, request: str) -> None:
-        """Cancel the holds that have run out; whoever comes upon them does that."""
+    def sweep(self, happened: Happened, *, request: str, asked: Sequence[Ask] = ()) -> None:
+        """Cancel the holds that have run out; whoever comes upon them does that.
+
+        Where several ask in requests of their own, each hold is cancelled in that of the first who comes upon it.
+        """
         for hold in list(self.appointments.values()):
             if (after := hold.at(self.now)) is not hold:
                 self._put(after)
-                self.events.append(happened(EventKind.HOLD_EXPIRED, Actor(None, request, system=True), hold.id))
+                of = next((one.actor.request for one in asked if self._comes_upon(one, hold)), request)
+                self.events.append(happened(EventKind.HOLD_EXPIRED, Actor(None, of, system=True), hold.id))
 
     def decide(self, ask: Ask, happened: Happened) -> Appointment | Slot:
         """Decide one command, in order of arrival.
@@ -411,6 +416,15 @@ class Diary:
         found = [one for one in self.appointments.values() if one.slot in slots and one.status in UNFINISHED]
         return sorted(found, key=lambda one: (one.time.start, one.id))
 
+    def _comes_upon(self, ask: Ask, hold: Appointment) -> bool:
+        """Say whether a command must know of a hold: by its slot, or by its patient."""
+        found = self.appointments.get(ask.appointment) if ask.appointment else None
+        slots, patients = {ask.slot}, {ask.actor.user}
+        if found:
+            slots.add(found.slot)
+            patients.add(found.patient.id)
+        return hold.slot in slots or hold.patient.id in patients
+
     def _permit(self, ask: Ask, *, subject: SlotId | AppointmentId | None) -> Role | None:
         role = self.roles.get(ask.actor.user) if ask.actor.user else None
         permit(ask.action, ask.actor, role, subject=subject)
@@ -454,8 +468,7 @@ class Diary:
     def _answer(self, ask: Booking, name: tuple[UserId, str], receipt: Receipt) -> Appointment:
         if receipt.fingerprint != ask.fingerprint:
             raise KeyReused.because("Idempotency-Key", "reused", "was used for another slot")
-        if name not in self.fresh:
-            self.replayed.add(name)
+        self.replayed[name] += 1
         self.touched.add(Touched.by(receipt.appointment))
         return receipt.appointment
 

@@ -10,6 +10,7 @@ from healthcare.adapters.memory.database import MemoryUnitOfWork
 from healthcare.adapters.memory.scheduling import MemoryBookings
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.application.scheduling.decide import DecideOne, DecideTogether, TakenForNow
+from healthcare.application.together import Together
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Doctor, Refusal, Role, SlotId, UserId
@@ -113,7 +114,7 @@ async def test_the_refusal_stands_where_nobody_can_look_for_them(
             raise failure
 
     with pytest.raises(TakenForNow) as refused:
-        await DecideOne(clinic.together, failing)(Holding(actor=an_actor(patient.id), slot=taken.id))
+        await DecideOne(Together(clinic.together), failing)(Holding(actor=an_actor(patient.id), slot=taken.id))
 
     assert refused.value.alternatives == ()
 
@@ -138,7 +139,7 @@ async def test_who_is_turned_away_by_a_constraint_is_told_of_them_too(clinic: Cl
             assert isinstance(uow, MemoryUnitOfWork)
             yield replace(uow, bookings=Blind(uow.bookings.tx, uow.bookings.clock))
 
-    blind = DecideOne(DecideTogether(begin, clinic.cache, clinic.happened), clinic.begin)
+    blind = DecideOne(Together(DecideTogether(begin, clinic.cache, clinic.happened)), clinic.begin)
     with pytest.raises(TakenForNow) as refused:
         await blind(a_booking(an_actor(patient.id), taken.id))
 

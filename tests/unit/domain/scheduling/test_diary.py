@@ -69,7 +69,7 @@ def test_what_was_decided_is_there_to_be_kept_with_its_receipt_and_its_event() -
     assert (event.kind, event.actor) == (EventKind.APPOINTMENT_BOOKED, ada)
     assert (event.subject, event.request) == (appointment.id, ask.actor.request)
     assert diary.touched == {Touched.by(slot)}
-    assert (diary.replayed, diary.withdrawn) == (set(), [])
+    assert (diary.replayed, diary.withdrawn) == ({}, [])
 
 
 def test_what_was_there_before_is_still_known_after_the_decisions() -> None:
@@ -157,7 +157,7 @@ def test_a_key_that_was_answered_before_gives_the_same_answer_and_does_nothing()
 
     assert decide(diary, ask) is answered
     assert (diary.steps, diary.events, diary.fresh) == ([], [], {})
-    assert diary.replayed == {(ada, ask.key)}
+    assert diary.replayed == {(ada, ask.key): 1}
 
 
 def test_who_is_answered_again_may_be_the_first_to_hear_of_it_so_searches_are_told_again() -> None:
@@ -176,7 +176,7 @@ def test_a_key_sent_twice_at_once_gives_the_same_answer_and_one_appointment() ->
 
     assert decide(diary, ask) is decide(diary, ask)
     assert len(diary.steps) == len(diary.events) == 1
-    assert diary.replayed == set()
+    assert diary.replayed == {(ada, ask.key): 1}
 
 
 def test_a_key_that_was_refused_is_decided_anew() -> None:

@@ -1,12 +1,13 @@
 """How holds are made, extended, released, booked, and how they run out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
-from healthcare.domain.kernel import Event, EventKind, Forbidden, NotFound, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking, Diary, Holding, Receipt, Release
+from healthcare.domain.kernel import Actor, Event, EventKind, Forbidden, NotFound, Refusal, Role, SlotId, UserId
+from healthcare.domain.scheduling.diary import Ask, Booking, Cancelling, Diary, Holding, Receipt, Release
 from healthcare.domain.scheduling.errors import HoldExtended, PatientBusy, SlotInThePast, SlotTaken, TooManyHolds
 from healthcare.domain.scheduling.model import (
     EXPIRED,
@@ -264,6 +265,25 @@ def test_what_has_run_out_is_swept_and_nobody_did_it() -> None:
     assert (event.kind, event.actor, event.subject) == (EventKind.HOLD_EXPIRED, None, hold.id)
     assert event.request == "request-7"
     assert diary.touched == {Touched.by(hold)}
+
+
+def test_a_hold_that_has_run_out_ends_in_the_request_of_the_first_who_comes_upon_it() -> None:
+    """By its slot, by its patient, or by an appointment of theirs, whoever else asks before."""
+    ada, bob, carol = a_user_id(), a_user_id(), a_user_id()
+    hold, own = a_hold(patient=a_patient(ada), expires_at=NOW), an_appointment(patient=a_patient(ada))
+    diary = a_diary([ada, bob, carol], appointments=[hold, own])
+    stranger = a_booking(Actor(carol, "not this one"), a_slot().id)
+    asked: list[Ask] = [
+        a_booking(Actor(bob, "by slot"), hold.slot),
+        a_booking(Actor(ada, "by patient"), a_slot().id),
+        Cancelling(actor=Actor(bob, "by appointment"), appointment=own.id, reason="no"),
+    ]
+
+    for one in asked:
+        again = replace(diary, appointments=dict(diary.appointments), steps=[], events=[])
+        again.sweep(HAPPENED, request="nobody's", asked=[stranger, one, *asked])
+
+        assert [event.request for event in again.events] == [one.actor.request]
 
 
 def test_what_has_not_run_out_is_left_alone() -> None:

@@ -117,12 +117,13 @@ KEEP: Final = f"""
                     id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)),
          -- A replay writes, so that its answer too waits for the standby that holds the booking.
          replay AS (
-             UPDATE idempotency_keys k SET replays = replays + 1
-               FROM json_to_recordset(%(replayed)s) AS replayed (user_id uuid, key text)
+             UPDATE idempotency_keys k SET replays = replays + times
+               FROM json_to_recordset(%(replayed)s) AS replayed (user_id uuid, key text, times integer)
               WHERE (k.user_id, k.action, k.key) = (replayed.user_id, %(action)s, replayed.key))
-    INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
-    SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s
-      FROM json_to_recordset(%(receipts)s) AS receipt (user_id uuid, key text, fingerprint text, answer jsonb)
+    INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at, replays)
+    SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s, replays
+      FROM json_to_recordset(%(receipts)s) AS receipt (
+           user_id uuid, key text, fingerprint text, answer jsonb, replays integer)
 """
 
 
@@ -212,7 +213,13 @@ class PostgresBookings:
                     "withdrawn": diary.withdrawn,
                     "events": as_json(diary.events),
                     "parent": self.session.parent,
-                    "replayed": as_json([{"user_id": user, "key": key} for user, key in diary.replayed]),
+                    "replayed": as_json(
+                        [
+                            {"user_id": user, "key": key, "times": times}
+                            for (user, key), times in diary.replayed.items()
+                            if (user, key) not in diary.fresh
+                        ]
+                    ),
                     "receipts": as_json(
                         [
                             {
@@ -220,6 +227,7 @@ class PostgresBookings:
                                 "key": key,
                                 "fingerprint": receipt.fingerprint.hex(),
                                 "answer": receipt.appointment,
+                                "replays": diary.replayed[user, key],
                             }
                             for (user, key), receipt in diary.fresh.items()
                         ]
