@@ -59,7 +59,7 @@ async def test_the_look_shows_who_asks_and_for_what(clinic: Clinic) -> None:
     assert diary.patients[patient.id] == Patient(patient.id, "Zoë Öz")
     assert diary.slots == {slot.id: slot}
     assert (diary.appointments, diary.receipts) == ({}, {})
-    assert (diary.new, diary.steps, diary.withdrawn, diary.fresh, diary.replayed) == (set(), [], [], {}, set())
+    assert (diary.new, diary.steps, diary.withdrawn, diary.fresh, diary.replayed) == (set(), [], [], {}, {})
     assert (diary.events, diary.touched) == ([], set())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
-from itertools import product
+from itertools import cycle, product
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.memory.database import MemoryDatabase, MemoryUnitOfWork
 from healthcare.adapters.memory.tables import AppointmentRow, Kept
 from healthcare.adapters.postgres.database import PostgresDatabase
@@ -207,9 +208,13 @@ class Said:
 class Stage:
     """A clinic behind its API, put back to how it was before each program."""
 
-    def __init__(self, runner: asyncio.Runner, clinic: Clinic, backend: Backend) -> None:
+    def __init__(self, runner: asyncio.Runner, clinics: tuple[Clinic, Clinic], backend: Backend) -> None:
+        clinic, other = clinics
         self.runner, self.clinic, self.backend = runner, clinic, backend
         self.client = client_of(clinic)
+        # What is asked at once goes to one and the other in turn: some of it travels together, and some meets there.
+        other.tokens.issued = clinic.tokens.issued
+        self.clients = self.client, client_of(other)
         self.seen: Counter[tuple[str, str]] = Counter()
         """How often each command was answered with what."""
         document = self.run(self.client.get("/openapi.json")).json()
@@ -262,7 +267,12 @@ class Stage:
 
         async def ask() -> list[Said]:
             numbered = list(enumerate(commands, start=self.sent))
-            return await asyncio.gather(*(self._ask(command, f"request-{number}") for number, command in numbered))
+            return await asyncio.gather(
+                *(
+                    self._ask(client, command, f"request-{number}")
+                    for client, (number, command) in zip(cycle(self.clients), numbered, strict=False)
+                )
+            )
 
         return self.run(ask())
 
@@ -289,8 +299,8 @@ class Stage:
         search = Search(specialty, day, "UTC", Paging(500))
         return json.loads(await self.clinic.can.search_slots.written(actor=NOBODY, search=search, render=render))
 
-    async def _ask(self, command: Command, request: str) -> Said:
-        response = await self.client.request(
+    async def _ask(self, client: httpx.AsyncClient, command: Command, request: str) -> Said:
+        response = await client.request(
             command.method,
             command.template.replace("{id}", command.target or ""),
             json=command.body,
@@ -337,7 +347,9 @@ def in_memory(kind: Kind = MemoryDatabase) -> Iterator[Stage]:
     """Open a clinic in memory."""
     backend = InMemory(kind)
     with asyncio.Runner() as runner:
-        yield Stage(runner, Clinic(backend, clock=backend.clock), backend)
+        cache = MemorySearchCache(backend.clock)
+        clinics = Clinic(backend, cache, clock=backend.clock), Clinic(backend, cache, clock=backend.clock)
+        yield Stage(runner, clinics, backend)
 
 
 @contextmanager
@@ -349,7 +361,8 @@ def on_servers(conninfo: Conninfo, redis: tuple[str, int]) -> Iterator[Stage]:
     with asyncio.Runner() as runner, closing(clock):
         runner.run(backend.open())
         try:
-            yield Stage(runner, Clinic(backend, cache, clock=clock), backend)
+            clinics = Clinic(backend, cache, clock=clock), Clinic(backend, cache, clock=clock)
+            yield Stage(runner, clinics, backend)
         finally:
             runner.run(cache.close())
             runner.run(backend.close())

@@ -14,17 +14,25 @@ ALL_WAIT_WITHIN = 0.3
 
 
 async def released_at_once(
-    watcher: AsyncConnection[tuple[object, ...]], slot: UUID, contenders: Sequence[Callable[[], Awaitable[T]]]
-) -> tuple[list[T], int]:
+    watcher: AsyncConnection[tuple[object, ...]],
+    slot: UUID,
+    contenders: Sequence[Callable[[], Awaitable[T]]],
+    lanes: int,
+) -> tuple[list[T], bool]:
     """Hold the slot's row until the contenders queue for it, let them go, and return what came of them.
 
-    The second value is how many were seen waiting for a lock before the first could go on.
+    The second value is whether they were seen waiting for a lock before the first could go on: all but one, or in as
+    many transactions as there are lanes.
     """
+    expected = min(len(contenders), lanes)
     async with watcher.transaction():
         await watcher.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot])
-        running = [asyncio.ensure_future(contend()) for contend in contenders]
-        waiting = await _count_waiting(watcher, len(contenders))
-    return await asyncio.gather(*running), waiting
+        running = []
+        for contend in contenders:
+            running.append(asyncio.ensure_future(contend()))
+            await asyncio.sleep(0)  # those who ask in one turn of the loop would take one lane
+        waiting = await _count_waiting(watcher, expected)
+    return await asyncio.gather(*running), waiting >= min(len(contenders) - 1, lanes)
 
 
 async def _count_waiting(watcher: AsyncConnection[tuple[object, ...]], expected: int) -> int:

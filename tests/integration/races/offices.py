@@ -1,4 +1,8 @@
-"""Two ways to claim slots: by the use cases here, and over HTTP at two API processes. Races must end alike."""
+"""Three ways to claim slots, in which races must end alike.
+
+By the use cases here, wired once for each of several processes, so that those who want one slot meet in PostgreSQL;
+wired once, so that they travel together; and over HTTP at two API processes, where they do both.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -13,6 +17,7 @@ import httpx
 
 from healthcare.adapters.postgres.refusals import constraint_refusals
 from healthcare.application.scheduling.cancel_day import DayItem
+from healthcare.application.together import LANES
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
@@ -25,6 +30,10 @@ from tests.integration.world import Api, World, deadlocks
 T = TypeVar("T")
 
 MOST_TIMES: Final = 20
+
+SEVERAL: Final = 8
+"""How often the use cases are wired where they stand for several processes."""
+WAYS: Final = ("in several processes", "in one process", "over HTTP")
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ Outcome = Told | str
 
 class Office(Protocol):
     """Where patients hold, book, move and cancel, and doctors cancel days."""
+
+    @property
+    def lanes(self) -> int:
+        """How many transactions can be under way at once; who asks while they are travels in one of the next."""
+        ...
 
     async def hold(self, patient: UserId, slot: UUID) -> Outcome:
         """Let the patient hold the slot."""
@@ -69,16 +83,16 @@ class Office(Protocol):
 Opened = Callable[[], AbstractAsyncContextManager[Office]]
 
 
-@dataclass(frozen=True)
 class OfficeInProcess:
-    """The use cases, wired as every driver gets them."""
+    """The use cases, wired as every driver gets them, each command at the next of those who share the work."""
 
-    container: Container
+    def __init__(self, wired: Sequence[UseCases]) -> None:
+        self._next, self.lanes = cycle(wired), LANES * len(wired)
 
     @property
     def can(self) -> UseCases:
         """Everything the system can do."""
-        return self.container.use_cases()
+        return next(self._next)
 
     async def hold(self, patient: UserId, slot: UUID) -> Outcome:
         """Hold."""
@@ -131,7 +145,7 @@ class OfficeOverHttp:
     """The routes, each request at the next of the API processes."""
 
     def __init__(self, clients: list[httpx.AsyncClient], headers: Callable[[UserId], dict[str, str]]) -> None:
-        self._clients, self._headers = cycle(clients), headers
+        self._clients, self._headers, self.lanes = cycle(clients), headers, LANES * len(clients)
 
     async def hold(self, patient: UserId, slot: UUID) -> Outcome:
         """Hold."""
@@ -208,14 +222,14 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def offices(world: World, way: str) -> Iterator[Opened]:
-    """Prepare one of the two ways; afterwards show that nothing but the locks was needed.
+    """Prepare one of the ways; afterwards show that nothing but the locks was needed.
 
     No deadlock may have happened, and no constraint may have had to refuse.
     """
     before = deadlocks(world)
-    if way == "in process":
+    if way != "over HTTP":
         refused = refused_here()
-        yield lambda: in_process(world)
+        yield lambda: in_process(world, 1 if way == "in one process" else SEVERAL)
         assert refused_here() == refused
     else:
         with world.apis(2) as apis:
@@ -225,11 +239,20 @@ def offices(world: World, way: str) -> Iterator[Opened]:
 
 
 @asynccontextmanager
-async def in_process(world: World) -> AsyncIterator[Office]:
-    """Open the use cases in this process."""
-    container = Container(settings=settings.read(world.environment))
-    async with opened(container):
-        yield OfficeInProcess(container)
+async def in_process(world: World, processes: int = SEVERAL) -> AsyncIterator[Office]:
+    """Open the use cases in this process, as many times as if it were so many."""
+    async with wired(world, processes) as use_cases:
+        yield OfficeInProcess(use_cases)
+
+
+@asynccontextmanager
+async def wired(world: World, processes: int = SEVERAL) -> AsyncIterator[list[UseCases]]:
+    """Open what each of several processes would have of its own."""
+    # As many connections as lanes: nobody waits for a lock while somebody waits for a connection.
+    environment = world.environment | {"POSTGRES_POOL_SIZE": str(max(LANES, 8 // processes))}
+    async with AsyncExitStack() as stack:
+        containers = [Container(settings=settings.read(environment)) for _ in range(processes)]
+        yield [await stack.enter_async_context(opened(one)) for one in containers]
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from healthcare.domain.scheduling.diary import Ask, Booking
 from healthcare.domain.scheduling.model import Appointment
 from tests.figures import Figures
 from tests.integration.races.offices import Office, Opened, Outcome, Told, offices
-from tests.integration.races.test_booking import both_ways, double_booked, refusals
+from tests.integration.races.test_booking import double_booked, every_way, refusals
 from tests.integration.races.test_other_commands import by, clinic
 from tests.integration.world import World, tomorrow_at
 
@@ -85,7 +85,7 @@ class Day:
         ]
 
 
-@both_ways
+@every_way
 def test_a_day_that_is_cancelled_while_patients_claim_it_is_empty_and_stays_empty(
     world: World, way: str, seed: int, figures: Figures
 ) -> None:

@@ -161,7 +161,9 @@ async def cross_on_slots(world: World) -> None:
         for hour in range(5):  # on a busy machine both may not be there in time
             slots = world.add_slots(doctor, [tomorrow_at(hour, minute) for minute in (0, 20, 40)], minutes=20)
             batches = [list(zip(some, slots, strict=True)), list(zip(others, slots[::-1], strict=True))]
-            gave_up, _ = await released_at_once(watcher, slots[1], [partial(meet, decide, one) for one in batches])
+            gave_up, _ = await released_at_once(
+                watcher, slots[1], [partial(meet, decide, one) for one in batches], lanes=len(batches)
+            )
             if any(gave_up):
                 break
 

@@ -5,9 +5,10 @@ commands with four stops there are 70 orders. Where one has to wait for the othe
 once.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations_with_replacement, permutations
 
@@ -19,7 +20,9 @@ from healthcare.adapters.postgres import database
 from healthcare.adapters.postgres.database import LIMITS, PostgresDatabase
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.adapters.postgres.scheduling.bookings import LOCK, PostgresBookings
+from healthcare.application import together
 from healthcare.domain.scheduling.diary import Ask, Diary
+from tests.builders import FakeClock
 from tests.clinic import Clinic
 from tests.figures import Figures
 from tests.integration.races.offices import refused_here
@@ -175,6 +178,10 @@ PAIRS = (
     case(run_out(ANNA), booked(ANNA, THERE), reschedule(ANNA, THERE, ACROSS), expire(BEN)),
     MOVED_AND_CHECKED_IN,
     case(booked(ANNA), reschedule(ANNA, HERE, THERE), start()),
+    # Whoever moves to a slot that they hold gives the hold up.
+    case(held(ANNA), booked(ANNA, THERE), reschedule(ANNA, THERE, HERE), book_hold(ANNA)),
+    case(held(ANNA), booked(ANNA, THERE), reschedule(ANNA, THERE, HERE), release(ANNA)),
+    case(held(ANNA), booked(ANNA, THERE), reschedule(ANNA, THERE, HERE), hold(BEN)),
     # Two come upon one hold that has run out, by its slot or as its patient or their doctor.
     case(run_out(ANNA), expire(ANNA), expire(BEN)),
     case(run_out(ANNA), expire(ANNA, THERE), expire(BEN)),
@@ -204,6 +211,7 @@ def led(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = {name: "60s" if name.endswith("timeout") else value for name, value in LIMITS.items()}
     monkeypatch.setattr(database, "LIMITS", patience)
     monkeypatch.setattr(database, "LONGEST_TRANSACTION", 60.0)
+    monkeypatch.setattr(together, "LONGEST", 60.0)
     monkeypatch.setattr(database, "Session", LedSession)
 
 
@@ -211,12 +219,13 @@ def led(monkeypatch: pytest.MonkeyPatch) -> None:
 class Stage:
     """Where cases are played."""
 
-    clinic: Clinic
+    clinics: Sequence[Clinic]
+    """On one database; each stands for a process, so that no two commands travel together unless they are to."""
     watcher: Watcher
 
     async def one_after_the_other(self, case: Case, places: Sequence[int]) -> Outcome:
         """Give the commands in this order, each when the one before is done."""
-        scene = await Scene.set(self.clinic, self.watcher, case.claims)
+        scene = await Scene.set(self.clinics[0], self.watcher, case.claims)
         answers: dict[int, object] = {}
         for place in places:
             try:
@@ -225,16 +234,29 @@ class Stage:
                 answers[place] = error
         return await scene.outcome([answers[place] for place in sorted(answers)], self.watcher)
 
+    async def expected(self, case: Case) -> list[Outcome]:
+        """Return how a case comes out where nobody meets anybody, whoever comes first."""
+        return [await self.one_after_the_other(case, order) for order in permutations(range(len(case.commands)))]
+
+    async def in_one_run(self, case: Case) -> Outcome:
+        """Give the commands in one turn of the loop, so that those travel together who can."""
+        scene = await Scene.set(self.clinics[0], self.watcher, case.claims)
+        answers = await asyncio.gather(*[one.ask(scene) for one in case.commands], return_exceptions=True)
+        return await scene.outcome(answers, self.watcher)
+
     async def harms(self, case: Case) -> AsyncIterator[Sequence[str]]:
         """Play every order of a case, and say of each what is wrong with it."""
-        orders = permutations(range(len(case.commands)))
-        expected = [await self.one_after_the_other(case, order) for order in orders]
+        expected = await self.expected(case)
         refused = refused_here()
         left: list[Sequence[int]] = [()]
         while left:
             given = left.pop()
-            scene = await Scene.set(self.clinic, self.watcher, case.claims)
-            done = await played([partial(one.ask, scene) for one in case.commands], self.watcher, given)
+            scene = await Scene.set(self.clinics[0], self.watcher, case.claims)
+            asked = [
+                partial(one.ask, replace(scene, clinic=clinic))
+                for one, clinic in zip(case.commands, self.clinics, strict=True)
+            ]
+            done = await played(asked, self.watcher, given)
             left += done.others(given)
             outcome = await scene.outcome(done.answers, self.watcher)
             found = [one for one in outcome.answers if one.startswith(FAILED)]
@@ -256,7 +278,8 @@ async def stage(world: World) -> AsyncIterator[Stage]:
     conninfo = make_conninfo("", **world.postgres)
     try:
         async with await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=0) as watcher:
-            yield Stage(Clinic(opened), watcher)
+            clock = FakeClock()
+            yield Stage([Clinic(opened, clock=clock) for _ in range(2)], watcher)
     finally:
         await opened.close()
 
@@ -282,6 +305,12 @@ async def test_every_order_of_two_commands_comes_out_as_one_after_the_other(
         figures.add("orders of two commands", operations=orders)
 
     assert deadlocks(world) == 0
+
+
+async def test_two_commands_that_travel_in_one_run_come_out_as_one_after_the_other(world: World) -> None:
+    async with stage(world) as on:
+        for one in PAIRS:
+            assert await on.in_one_run(one) in await on.expected(one), str(one)
 
 
 async def look_no_further(self: PostgresBookings, asked: Sequence[Ask]) -> Diary:

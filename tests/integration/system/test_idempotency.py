@@ -12,10 +12,9 @@ from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.domain.kernel import Actor, SlotId, UserId
 from healthcare.domain.scheduling.diary import Booking
 from healthcare.domain.scheduling.model import MOST_HOLDS
-from healthcare.entrypoints import settings
-from healthcare.entrypoints.container import Container, opened
 from tests.figures import Figures
 from tests.integration.proxy import proxy_to
+from tests.integration.races.offices import wired
 from tests.integration.world import Api, World, tomorrow_at
 
 KEYS = 200
@@ -249,12 +248,10 @@ def test_without_locks_and_constraints_one_key_has_several_effects(
     slots = world.add_slots(doctor, [tomorrow_at(0) + place * timedelta(minutes=30) for place in range(40)])
 
     async def send_each_at_once() -> None:
-        async with opened(Container(settings=settings.read(world.environment))) as use_cases:
+        async with wired(world, TIMES) as processes:
             for slot in slots:
                 booking = Booking(actor=Actor(patient, "race"), slot=SlotId(slot), key=str(slot))
-                await asyncio.gather(
-                    *[use_cases.book_appointment(booking) for _ in range(TIMES)], return_exceptions=True
-                )
+                await asyncio.gather(*[one.book_appointment(booking) for one in processes], return_exceptions=True)
 
     asyncio.run(send_each_at_once())
 
