@@ -57,10 +57,9 @@ def test_every_use_case_has_one_route_unless_it_is_driven_otherwise(app: Litesta
     assert all(POLICY[action].system for action in NOT_OVER_HTTP)
 
 
-def test_every_route_is_guarded(app: Litestar) -> None:
-    guards = {tuple(handler.resolve_guards()) for _, handler, _ in routes(app)}
-
-    assert [len(one) for one in guards] == [1]
+def test_on_every_route_the_same_comes_first(app: Litestar) -> None:
+    assert {handler.resolve_before_request() for _, handler, _ in routes(app)} == {app.before_request}
+    assert app.before_request is not None
 
 
 @get("/", sync_to_thread=False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import Any
 
 from litestar import Litestar, Response
 from litestar.routes import HTTPRoute
@@ -15,6 +16,7 @@ from healthcare.entrypoints.api.auth import authenticated
 from healthcare.entrypoints.api.consultation import ConsultationController
 from healthcare.entrypoints.api.directory import DirectoryController
 from healthcare.entrypoints.api.docs import DocsController
+from healthcare.entrypoints.api.door import Crowd, Door
 from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.identity import IdentityController
 from healthcare.entrypoints.api.observed import Observed
@@ -26,7 +28,7 @@ from healthcare.entrypoints.api.request import ApiRequest, read
 from healthcare.entrypoints.api.scheduling import SlotController
 from healthcare.entrypoints.api.scheduling_appointments import AppointmentController
 from healthcare.entrypoints.api.shape import shape_routes
-from healthcare.entrypoints.api.short_way import ShortWay
+from healthcare.entrypoints.api.short_way import FAILURE, ShortWay
 from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
 
 
@@ -45,6 +47,16 @@ def create_app(
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[object]]] = (),
 ) -> Litestar:
     """Put the API in front of the use cases; `lifespan` opens and closes what they need."""
+    authenticate, crowd = authenticated(tokens, clock), Crowd()
+
+    async def receive(request: ApiRequest[Any]) -> None:
+        failure = request.scope.get(FAILURE)
+        if isinstance(failure, Exception):
+            raise failure
+        authenticate(request)  # no guard of Litestar's: for each request and guard it copies the route's handler
+        await read(request)
+        crowd.enter(request.scope)
+
     app = Litestar(
         [
             IdentityController,
@@ -56,8 +68,7 @@ def create_app(
             OperationsController,
             DocsController,
         ],
-        guards=[authenticated(tokens, clock)],
-        before_request=read,  # type: ignore[arg-type]  # every request is an ApiRequest, see below
+        before_request=receive,  # type: ignore[arg-type]  # every request is an ApiRequest, see below
         dependencies=provided(use_cases, Watched(checks, measure)),
         exception_handlers={Exception: answer},  # type: ignore[dict-item]  # likewise
         lifespan=list(lifespan),
@@ -73,7 +84,8 @@ def create_app(
     shape_routes(app)
     _tell_all_methods(app)
     app.state.openapi = document(app)
-    app.asgi_handler = Observed(ShortWay(Drained(app.asgi_handler), use_cases.search_slots), new_id)
+    searches = ShortWay(Drained(app.asgi_handler), use_cases.search_slots, crowd.enter)
+    app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id)
     return app
 
 

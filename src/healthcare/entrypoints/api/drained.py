@@ -30,7 +30,7 @@ class Drained:
         body = Body(receive)
 
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if body.more and message["type"] == "http.response.start":
                 await body.drain()
             await send(message)
 

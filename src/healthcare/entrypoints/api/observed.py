@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
 from typing import Final
 
@@ -10,7 +11,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Histogram
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from healthcare.application.deadline import answer_within
 from healthcare.domain.kernel import Actor, NewId
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Observed:
-    """The outermost layer, so that it also sees what no route answers."""
+    """Around all routes, so that it also sees what none of them answers."""
 
     app: ASGIApp
     new_id: NewId
@@ -53,8 +54,8 @@ class Observed:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope["headers"]) or str(self.new_id())
-        # Whoever asks is nobody in particular until the guard has learned more.
+        request_id = request_id_of(scope["headers"]) or str(self.new_id())
+        # Whoever asks is nobody in particular until the token has been read.
         scope["user"] = Actor(None, request_id)
         status, begun = ABANDONED, perf_counter()
 
@@ -62,27 +63,27 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _complete(message["headers"], request_id)
+                message["headers"] = complete(message["headers"], request_id)
             elif message["type"] == "http.response.body" and scope["method"] == "HEAD":
                 message["body"] = b""
             await send(message)
 
-        with (
-            answer_within(SECONDS_TO_READ if scope["method"] in READS else SECONDS_TO_WRITE),
-            bound_contextvars(request_id=request_id),
-        ):
+        bind_contextvars(request_id=request_id)  # for good: every request has a context of its own
+        with answer_within(SECONDS_TO_READ if scope["method"] in READS else SECONDS_TO_WRITE):
             try:
                 await self.app(scope, receive, sending)
             finally:
                 _tell(scope, status, perf_counter() - begun)
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the id that the caller has given to the request, if it is one."""
     given = [value for name, value in headers if name.lower() == b"x-request-id"]
     return given[0].decode() if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
 
 
-def _complete(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+def complete(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """Add the headers that every answer has."""
     given = list(headers)
     names = {name.lower() for name, _ in given}
     missing = [(name, value) for name, value in DEFAULT_HEADERS if name not in names]
@@ -93,5 +94,10 @@ def _tell(scope: HTTPScope, status: int, seconds: float) -> None:
     # Templates instead of paths and known methods only: what callers make up must not become a series of its own.
     method = scope["method"] if scope["method"] in METHODS else "other"
     route = scope.get("path_template") or "none"
-    DURATION.labels(method, route, str(status)).observe(seconds)
+    _duration(method, route, status).observe(seconds)
     log.info("request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 1))
+
+
+@cache
+def _duration(method: str, route: str, status: int) -> Histogram:
+    return DURATION.labels(method, route, str(status))

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 import structlog
 from litestar import Response
 from litestar.exceptions import (
@@ -101,22 +102,31 @@ def answer(request: ApiRequest[Any], error: Exception) -> Response[Problem]:
     cause = _understood(request, error)
     if isinstance(cause, Internal):
         log.error("request failed", exc_info=error)
+    errors = [_error(request, fault) for fault in getattr(cause, "faults", ())]
+    problem = _problem(cause, request.user.request, errors)
+    return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=_headers(cause))
+
+
+def written(cause: Exception, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return status, headers and body of an answer to a request of which nothing has been read."""
+    problem = _problem(cause, request_id, [])
+    body = msgspec.json.encode(problem)
+    headers = _headers(cause) | {"Content-Type": PROBLEM_JSON, "Content-Length": str(len(body))}
+    return problem.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
+
+
+def _problem(cause: Exception, request_id: str, errors: list[ProblemError]) -> Problem:
     status, code = status_of(type(cause)), code_of(type(cause))
     PROBLEMS.labels(code).inc()
-    return Response(
-        Problem(
-            type=f"urn:healthcare:{code}",
-            title=code.replace("-", " ").capitalize(),
-            status=status,
-            detail=str(cause) if isinstance(cause, Refusal) else summary_of(type(cause)),
-            code=code,
-            request_id=request.user.request,
-            errors=[_error(request, fault) for fault in getattr(cause, "faults", ())],
-            alternatives=[SlotBody.of(one) for one in cause.alternatives] if isinstance(cause, TakenForNow) else UNSET,
-        ),
-        status_code=status,
-        media_type=PROBLEM_JSON,
-        headers=_headers(cause),
+    return Problem(
+        type=f"urn:healthcare:{code}",
+        title=code.replace("-", " ").capitalize(),
+        status=status,
+        detail=str(cause) if isinstance(cause, Refusal) else summary_of(type(cause)),
+        code=code,
+        request_id=request_id,
+        errors=errors,
+        alternatives=[SlotBody.of(one) for one in cause.alternatives] if isinstance(cause, TakenForNow) else UNSET,
     )
 
 

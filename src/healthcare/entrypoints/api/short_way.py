@@ -6,6 +6,7 @@ request goes on to Litestar as if this were not here. What a search takes, and h
 (`SearchRequest`, `render`, `revalidation`), for both ways.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -24,6 +25,8 @@ from healthcare.entrypoints.api.scheduling import SEARCH_PATH, SearchRequest, re
 LEFT_TO_LITESTAR: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """A search with a body."""
 IF_NONE_MATCH: Final = b"if-none-match"
+FAILURE: Final = "failure"
+"""Under which the rest of the way finds why a search was not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ShortWay:
 
     app: ASGIApp
     search_slots: SearchSlots
+    enter: Callable[[Scope], None]
+    """Count a request among those that are worked on."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a search, or hand the request on."""
@@ -44,10 +49,12 @@ class ShortWay:
         ):
             await self.app(scope, receive, send)
             return
+        self.enter(scope)
         try:
             body = await self.search_slots.written(actor=scope["user"], search=search, render=render)
-        except (Refusal, Unavailable, OutcomeUnknown):
-            await self.app(scope, receive, send)  # it will fail there too, and be told why
+        except (Refusal, Unavailable, OutcomeUnknown) as failure:
+            scope[FAILURE] = failure  # type: ignore[typeddict-unknown-key]  # Litestar knows how that is told
+            await self.app(scope, receive, send)
             return
         scope["path_template"] = SEARCH_PATH
         headers, tag = revalidation(body)

@@ -1,0 +1,85 @@
+"""How many requests are worked on at a time. Whoever comes when there are too many is told so at once."""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from healthcare.application.uow import Busy
+from healthcare.domain.kernel import NewId
+from healthcare.entrypoints.api.drained import Drained
+from healthcare.entrypoints.api.observed import complete, request_id_of
+from healthcare.entrypoints.api.problems import written
+
+MOST_AT_WORK: Final = 256
+"""As many as may wait for a connection to PostgreSQL; the slowest reads are still answered within their second."""
+SILENCE: Final = 1.0
+"""Seconds between two lines in the log about those who are turned away."""
+ALWAYS_OPEN: Final = ("/health/", "/metrics")
+"""For those who want to know how bad it is."""
+
+AT_WORK: Final = "at_work"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The requests that are worked on.
+
+    One counts from the moment in which all of it is there: clients that take their time to send something keep nobody
+    out.
+    """
+
+    number: int = 0
+
+    def enter(self, scope: Scope) -> None:
+        """Count a request."""
+        if AT_WORK not in scope:
+            scope[AT_WORK] = True  # type: ignore[typeddict-unknown-key]  # it is for us alone
+            self.number += 1
+
+    def leave(self, scope: Scope) -> None:
+        """Count it no longer."""
+        self.number -= AT_WORK in scope
+
+
+@dataclass(slots=True)
+class Door:
+    """In front of everything else: a refusal must cost next to nothing, so it is counted and not logged."""
+
+    app: ASGIApp
+    crowd: Crowd
+    new_id: NewId
+    turned_away: int = 0
+    told_at: float = -SILENCE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or turn it away."""
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+        elif self.crowd.number >= MOST_AT_WORK and not scope["path"].startswith(ALWAYS_OPEN):
+            await Drained(self.turn_away)(scope, receive, send)
+        else:
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.crowd.leave(scope)
+
+    async def turn_away(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Say that there are too many."""
+        self._tell()
+        request_id = request_id_of(scope["headers"]) or str(self.new_id())
+        status, headers, body = written(Busy(), request_id)
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.start", "status": status, "headers": complete(headers, request_id)})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _tell(self) -> None:
+        self.turned_away += 1
+        if monotonic() - self.told_at >= SILENCE:
+            log.warning("crowded", turned_away=self.turned_away, at_work=self.crowd.number)
+            self.turned_away, self.told_at = 0, monotonic()

@@ -1,0 +1,93 @@
+"""Whoever comes when too many are being served is told so at once, and nobody else notices them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from healthcare.application.scheduling.search import SearchSlots
+from healthcare.application.uow import UnitOfWork
+from healthcare.entrypoints.api import door
+from tests.builders import TOMORROW
+from tests.clinic import Clinic
+from tests.integration.http.conftest import client_of
+
+pytestmark = pytest.mark.anyio
+
+SEARCH = f"/booking/slots/search?specialty=cardiology&date={TOMORROW.date()}"
+BOOK = "/booking/slots/book"
+
+
+class Standstill:
+    """Keeps searches in the database until it is over."""
+
+    def __init__(self, clinic: Clinic) -> None:
+        self.over = asyncio.Event()
+        self._read = clinic.database.read
+        self.can = replace(clinic.can, search_slots=SearchSlots(self.read, clinic.cache, clinic.clock))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[UnitOfWork]:
+        await self.over.wait()
+        async with self._read() as uow:
+            yield uow
+
+
+@pytest.fixture
+def clinic(monkeypatch: pytest.MonkeyPatch) -> Clinic:
+    """A clinic that serves one at a time."""
+    monkeypatch.setattr(door, "MOST_AT_WORK", 1)
+    return Clinic()
+
+
+async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clinic) -> None:
+    still = Standstill(clinic)
+    async with client_of(clinic, use_cases=still.can) as client:
+        inside = asyncio.create_task(client.get(SEARCH))
+        await asyncio.sleep(0.05)
+        with capture_logs() as lines:
+            away = [await client.get(SEARCH, headers={"X-Request-Id": "mine"}) for _ in range(3)]
+            head = await client.head(SEARCH)
+        alive = await client.get("/health/live")
+        still.over.set()
+        served, after = await inside, await client.get(SEARCH)
+
+    assert [one.status_code for one in away] == [503] * 3
+    assert {(one.headers["retry-after"], one.headers["x-request-id"]) for one in away} == {("1", "mine")}
+    assert (away[0].json()["code"], away[0].json()["request_id"]) == ("busy", "mine")
+    assert away[0].headers["content-type"] == "application/problem+json"
+    assert (head.status_code, head.content) == (503, b"")
+    assert [line["event"] for line in lines] == ["crowded"]
+    assert (alive.status_code, served.status_code, after.status_code) == (200, 200, 200)
+
+
+async def test_who_has_not_said_everything_keeps_nobody_out(clinic: Clinic) -> None:
+    said = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await said.wait()
+        yield b"}"
+
+    async with client_of(clinic) as client:
+        slow = asyncio.create_task(
+            client.post("/auth/login", content=slowly(), headers={"Content-Type": "application/json"})
+        )
+        await asyncio.sleep(0.05)
+        meanwhile = await client.get(SEARCH)
+        said.set()
+        answer = await slow
+
+    assert (meanwhile.status_code, answer.status_code) == (200, 422)
+
+
+@pytest.mark.parametrize("path", [SEARCH, "/nowhere", "/auth/me"])
+async def test_whoever_has_been_answered_is_no_longer_inside(clinic: Clinic, path: str) -> None:
+    async with client_of(clinic) as client:
+        answers = [await client.get(path) for _ in range(3)]
+
+    assert len({one.status_code for one in answers}) == 1
+    assert answers[0].status_code != 503
