@@ -28,7 +28,7 @@ from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.cancel import CancelAppointment
 from healthcare.application.scheduling.cancel_day import CancelDay
 from healthcare.application.scheduling.check_in import CheckIn
-from healthcare.application.scheduling.decide import DecideOne, DecideTogether
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether, LookForOthers
 from healthcare.application.scheduling.forget_keys import ForgetKeys
 from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_appointments import ListAppointments
@@ -78,6 +78,7 @@ class Database(Protocol):
     """What the database adapters have in common."""
 
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
+    def read(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> None: ...
@@ -110,10 +111,10 @@ class Clinic:
         self.begin = Transactions(self.database.begin, self.bell, self.happened)
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.together = DecideTogether(self.begin, self.cache, self.happened)
-        self.decide = DecideOne(runs(self.together), self.begin)
+        self.decide = DecideOne(runs(self.together), Together(LookForOthers(self.database.read)))
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
-            log_in=LogIn(self.begin, self.passwords, self.tokens, self.happened),
+            log_in=LogIn(self.begin, self.database.read, self.passwords, self.tokens, self.happened),
             read_self=ReadSelf(self.begin),
             change_role=ChangeRole(self.begin, self.cache, self.happened),
             create_admin=CreateAdmin(enrolment),
@@ -122,7 +123,7 @@ class Clinic:
             publish_slots=PublishSlots(self.begin, self.cache, self.happened),
             list_slots=ListSlots(self.begin),
             take_slot_back=TakeSlotBack(self.together),
-            search_slots=SearchSlots(self.begin, self.cache, self.clock),
+            search_slots=SearchSlots(self.database.read, self.cache, self.clock),
             hold_slot=HoldSlot(self.decide),
             release_hold=ReleaseHold(self.decide),
             book_appointment=BookAppointment(self.decide),

@@ -115,6 +115,13 @@ Raises:
     OutcomeUnknown: the commit was sent, and no answer came.
 """
 
+Read = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+"""Begins a unit of work that changes nothing and locks nothing. What is read second may be newer than what was first.
+
+Raises:
+    Unavailable: there was no answer.
+"""
+
 
 class Bell(Protocol):
     """Wakes the workers, so that they need not wait for their next look at the outbox."""

@@ -38,7 +38,7 @@ from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.cancel import CancelAppointment
 from healthcare.application.scheduling.cancel_day import CancelDay
 from healthcare.application.scheduling.check_in import CheckIn
-from healthcare.application.scheduling.decide import DecideOne, DecideTogether
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether, LookForOthers
 from healthcare.application.scheduling.forget_keys import ForgetKeys
 from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.list_appointments import ListAppointments
@@ -105,14 +105,18 @@ class Container(containers.DeclarativeContainer):
     begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
 
     together = providers.Singleton(DecideTogether, begin, cache, happened)
-    decide = providers.Singleton(DecideOne, providers.Singleton(Together, together), begin)
+    decide = providers.Singleton(
+        DecideOne,
+        providers.Singleton(Together, together),
+        providers.Singleton(Together, providers.Singleton(LookForOthers, database.provided.read)),
+    )
 
     enrolment = providers.Singleton(Enrolment, begin, passwords, happened)
 
     plain_use_cases = providers.Singleton(
         UseCases,
         register_patient=providers.Singleton(RegisterPatient, enrolment),
-        log_in=providers.Singleton(LogIn, begin, passwords, tokens, happened),
+        log_in=providers.Singleton(LogIn, begin, database.provided.read, passwords, tokens, happened),
         read_self=providers.Singleton(ReadSelf, begin),
         change_role=providers.Singleton(ChangeRole, begin, cache, happened),
         create_admin=providers.Singleton(CreateAdmin, enrolment),
@@ -121,7 +125,7 @@ class Container(containers.DeclarativeContainer):
         publish_slots=providers.Singleton(PublishSlots, begin, cache, happened),
         list_slots=providers.Singleton(ListSlots, begin),
         take_slot_back=providers.Singleton(TakeSlotBack, together),
-        search_slots=providers.Singleton(SearchSlots, begin, cache, clock),
+        search_slots=providers.Singleton(SearchSlots, database.provided.read, cache, clock),
         hold_slot=providers.Singleton(HoldSlot, decide),
         release_hold=providers.Singleton(ReleaseHold, decide),
         book_appointment=providers.Singleton(BookAppointment, decide),

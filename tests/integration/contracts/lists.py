@@ -176,7 +176,7 @@ async def shown(
             "overdue": await uow.appointments.overdue(100, before=now),
             "slots": [await uow.slots.of(one.id, everything) for one in scene.doctors],
             "slots of the day": [await uow.slots.on(one.id, TOMORROW, TOMORROW + DAY) for one in scene.doctors],
-            "alternatives": [await uow.slots.alternatives(one.id, 3) for one in scene.slots],
+            "alternatives": await uow.slots.alternatives([one.id for one in scene.slots], 3),
             "free": [
                 await uow.slots.free(Search(one.specialty, TOMORROW.date(), paging=everything), now=now)
                 for one in scene.doctors

@@ -9,7 +9,7 @@ from healthcare.adapters.security.passwords import Argon2Passwords
 from healthcare.adapters.security.tokens import SignedTokens
 from healthcare.adapters.system import SystemClock
 from healthcare.adapters.taskiq.bell import TaskiqBell
-from healthcare.application.uow import Begin, Bell, Outbox, UnitOfWork
+from healthcare.application.uow import Begin, Bell, Outbox, Read, UnitOfWork
 from healthcare.domain.audit.ports import Entries
 from healthcare.domain.consultation.ports import Consultations, Prescriptions
 from healthcare.domain.directory.ports import Profiles
@@ -44,6 +44,7 @@ def adapters_conform(
     _outboxes: list[Outbox] = [memory.outbox, postgres.outbox]
     _databases: list[Database] = [*databases]
     _begins: list[Begin] = [databases[0].begin, databases[1].begin]
+    _reads: list[Read] = [databases[0].read, databases[1].read]
     _caches: list[SearchCache] = [*caches]
     _bells: list[Bell] = [*bells]
     _passwords: list[Passwords] = [*hashers]

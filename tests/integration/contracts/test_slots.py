@@ -29,13 +29,15 @@ async def of(clinic: Clinic, doctor: Doctor, paging: Paging | None = None) -> Pa
 
 
 async def free(clinic: Clinic, search: Search) -> list[Slot]:
-    async with clinic.database.begin() as uow:
+    async with clinic.database.read() as uow:
         return list((await uow.slots.free(search, now=clinic.clock.now())).items)
 
 
 async def alternatives(clinic: Clinic, slot: Slot, most: int = 3) -> list[Slot]:
-    async with clinic.database.begin() as uow:
-        return list(await uow.slots.alternatives(slot.id, most))
+    async with clinic.database.read() as uow:
+        found = await uow.slots.alternatives([slot.id], most)
+    assert set(found) <= {slot.id}
+    return list(found.get(slot.id, ()))
 
 
 async def seen(clinic: Clinic, slot: Slot) -> Slot:
@@ -305,6 +307,13 @@ async def test_the_alternatives_to_a_slot_are_its_doctors_next_free_ones(clinic:
 
     assert await alternatives(clinic, wanted) == free
     assert await alternatives(clinic, wanted, most=2) == free[:2]
+
+
+async def test_alternatives_to_several_slots_are_told_apart(clinic: Clinic) -> None:
+    one, other = await clinic.slot(), await clinic.slot(start=TOMORROW + HOUR)
+
+    async with clinic.database.begin() as uow:
+        assert await uow.slots.alternatives([one.id, other.id, one.id], 3) == {one.id: [one], other.id: [other]}
 
 
 async def test_a_slot_that_is_free_again_is_its_own_alternative(clinic: Clinic) -> None:

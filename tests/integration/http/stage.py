@@ -76,6 +76,9 @@ class InMemory:
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self.database.begin()
 
+    def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        return self.database.read()
+
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> None: ...

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from uuid import uuid4
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from healthcare.adapters.embedded.servers import postgres
-from healthcare.adapters.postgres.database import PostgresDatabase
+from healthcare.adapters.postgres.database import PostgresDatabase, PostgresUnitOfWork
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import EmailTaken
@@ -34,6 +34,22 @@ async def opened(world: World, size: int = 2) -> AsyncIterator[PostgresDatabase]
         yield database
     finally:
         await database.close()
+
+
+async def in_a_transaction(database: PostgresDatabase) -> None:
+    """Read something, as whoever may write does it."""
+    async with database.begin() as uow:
+        assert await uow.users.count_admins() == 0
+
+
+async def alone(database: PostgresDatabase) -> None:
+    """Read the same with a statement that is a transaction by itself."""
+    async with database.read() as uow:
+        assert await uow.users.count_admins() == 0
+
+
+Way = Callable[[PostgresDatabase], Awaitable[None]]
+both_ways = pytest.mark.parametrize("way", [in_a_transaction, alone])
 
 
 def a_user() -> User:
@@ -71,15 +87,32 @@ async def test_who_finds_no_connection_is_told_so_in_time(world: World) -> None:
             assert await uow.users.count_admins() == 0
 
 
-async def test_connections_that_the_server_ended_are_replaced_unseen(world: World) -> None:
+@both_ways
+async def test_connections_that_the_server_ended_are_replaced_unseen(world: World, way: Way) -> None:
     """Every idle connection is terminated; the next transactions succeed."""
     async with opened(world) as database:
-        async with database.begin() as uow:
-            await uow.users.count_admins()
+        await way(database)
         world.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'healthcare'")
         for _ in range(4):
-            async with database.begin() as uow:
-                assert await uow.users.count_admins() == 0
+            await way(database)
+
+
+async def test_a_read_that_takes_too_long_is_not_repeated(world: World) -> None:
+    """The server ends the statement, and the connection goes on."""
+    async with opened(world, size=1) as database, database.read() as uow:
+        assert isinstance(uow, PostgresUnitOfWork)
+        start = time.monotonic()
+        with pytest.raises(Unavailable):
+            await uow.users.session.read("SELECT pg_sleep(5)")
+        assert time.monotonic() - start < 2.9
+        assert await uow.users.count_admins() == 0
+
+
+async def test_where_one_only_reads_nothing_is_written(world: World) -> None:
+    async with opened(world) as database, database.read() as uow:
+        with pytest.raises(RuntimeError):
+            await uow.users.add(a_user(), "!")
+    assert world.ask("SELECT FROM users") == []
 
 
 async def test_a_connection_that_breaks_before_the_commit_kept_nothing(world: World) -> None:
@@ -175,7 +208,8 @@ async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytes
             await database.close()
 
 
-async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_each(world: World) -> None:
+@both_ways
+async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_each(world: World, way: Way) -> None:
     """Something on the way has forgotten every connection, and says so to nobody; new ones it lets pass."""
     with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as proxy:
         world.postgres["port"] = proxy.port
@@ -185,18 +219,19 @@ async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_e
             proxy.heal()
 
             with answer_within(0.5), pytest.raises(Unavailable):
-                await database.check()
+                await way(database)
             for _ in range(4):
                 with answer_within(2):  # enough to connect anew, however busy the machine is
-                    await database.check()
+                    await way(database)
 
 
+@both_ways
 async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the pool would be one smaller for good."""
     async with opened(world, size=1) as database:
-        await database.check()
+        await way(database)
         pool, giving_back = database._pool, asyncio.Event()  # noqa: SLF001 - the moment cannot be met from outside
         putconn = pool.putconn
 
@@ -206,12 +241,12 @@ async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back
             await putconn(connection)
 
         monkeypatch.setattr(pool, "putconn", slowly)
-        checking = asyncio.create_task(database.check())
+        asking = asyncio.ensure_future(way(database))
         await giving_back.wait()
-        checking.cancel()
+        asking.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await checking
-        await database.check()
+            await asking
+        await way(database)
 
 
 async def until_it_answers(database: PostgresDatabase) -> None:

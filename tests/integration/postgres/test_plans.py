@@ -199,12 +199,14 @@ async def scans(conninfo: Conninfo, path: Path, *, without: str | None = None) -
             session = uow.users.session
             if without:
                 await session.read(without)
-            session._connection.add_notice_handler(notice)  # noqa: SLF001 - the pool shows its connections to nobody
+            connection = session._connection  # noqa: SLF001 - the pool shows its connections to nobody
+            connection.add_notice_handler(notice)
             await path(uow)
+            # This also ends the last statement, and explains it.
+            await connection.execute("ROLLBACK", prepare=False)
             session.changed = False
     finally:
         await database.close()
-    # Only the end of the transaction ends the last statement, and explains it.
     return [scan for plan in plans for scan in scans_of(plan)]
 
 
@@ -342,7 +344,7 @@ PATHS: dict[str, Path] = {
     "slots of a doctor, on": lambda uow: uow.slots.of(DOCTOR, LATE),
     "times of a doctor": lambda uow: uow.slots.times(DOCTOR, TimeRange(DAY, DAY + timedelta(days=1))),
     "change of specialty": lambda uow: uow.slots.move(DOCTOR, "other", now=datetime.now(UTC)),
-    "alternatives": lambda uow: uow.slots.alternatives(SlotId(numbered(7)), 3),
+    "alternatives": lambda uow: uow.slots.alternatives([SlotId(numbered(7)), SlotId(numbered(70_007))], 3),
     "booking": book,
     "hold": hold,
     "rescheduling": reschedule,

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 import healthcare.application
-from healthcare.application.scheduling.decide import DecideOne, DecideTogether
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether, LookForOthers
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.audit.model import Question
 from healthcare.domain.kernel import (
@@ -135,7 +135,7 @@ def test_every_use_case_is_named_in_the_policy_table() -> None:
     """But for how several of them are decided: there each command brings its own name."""
     unnamed = {one for one, action in use_cases().items() if action not in POLICY}
 
-    assert unnamed == {DecideOne, DecideTogether}
+    assert unnamed == {DecideOne, DecideTogether, LookForOthers}
 
 
 def test_every_action_has_one_use_case() -> None:

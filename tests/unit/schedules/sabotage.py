@@ -1,6 +1,6 @@
 """Clinics without one of their guards: each must come to harm in some schedule of some program."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -145,9 +145,9 @@ class InTwoSteps(MemoryBookings):
 class WithTakenAlternatives(MemorySlots):
     """Shows whoever comes too late what others have, too."""
 
-    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
+    async def alternatives(self, slots: Collection[SlotId], most: int) -> Mapping[SlotId, Sequence[Slot]]:
         await self.tx.turn()
-        return [slot_of(self.tx, row, self.clock.now()) for row in self.tx.slots][:most]
+        return dict.fromkeys(slots, [slot_of(self.tx, row, self.clock.now()) for row in self.tx.slots][:most])
 
 
 class WithoutOneQueueOfRoles(MemoryUsers):

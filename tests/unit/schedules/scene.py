@@ -131,11 +131,11 @@ class State:
 
     def free(self, slot: SlotId, *, ahead: timedelta = timedelta()) -> bool:
         """Say whether somebody can book the slot, whose clock is so far ahead."""
-        return (
-            self.offers(slot)
-            and self.slots[slot].time.start > self.now + ahead
-            and not any(row.slot == slot for row in self.claims())
-        )
+        return self.unclaimed(slot) and self.slots[slot].time.start > self.now + ahead
+
+    def unclaimed(self, slot: SlotId) -> bool:
+        """Say whether the slot stands, and nobody has claimed it."""
+        return self.offers(slot) and not any(row.slot == slot for row in self.claims())
 
 
 EMPTY: Final = State(now=NOW, by=(), appointments={}, slots={}, accounts={})

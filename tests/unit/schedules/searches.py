@@ -24,14 +24,15 @@ def lies(scene: Scene, tries: list[Try], commits: list[Commit]) -> Iterator[str]
         others = [one for one in looks if day_of(one) == day and one.begun < look.ended and look.begun < one.ended]
         told = [one.place for one in news if one.day == day and one.call.ended < look.begun]
         states = scene.states[max(oldest(scene, look, others), *told, 0) : look.last + 1]
-        slots = {id for id, row in states[-1].slots.items() if row.time.start.date() == day}
-        if not look.answer <= slots:
+        slots = {id: row for id, row in states[-1].slots.items() if row.time.start.date() == day}
+        if not look.answer <= slots.keys():
             yield "a search showed what was not searched for"
-        for slot in slots:
-            free = {state.free(slot, ahead=scene.ahead) for state in states}
-            if slot in look.answer and True not in free:
+        for slot, row in slots.items():
+            # Time goes on between the look at the clock and the look at the slots.
+            to_come = row.time.start > states[0].now + scene.ahead
+            if slot in look.answer and not (to_come and any(state.unclaimed(slot) for state in states)):
                 yield "a search showed a slot that was taken"
-            if slot not in look.answer and False not in free:
+            if slot not in look.answer and all(state.free(slot, ahead=scene.ahead) for state in states):
                 yield "a search hid a slot that was free"
 
 

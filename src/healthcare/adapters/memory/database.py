@@ -1,7 +1,7 @@
 """The beginning and the end of a transaction, in memory."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from healthcare.adapters.memory.audit import MemoryEntries
@@ -70,6 +70,10 @@ class MemoryDatabase:
             tx.commit()
         finally:
             tx.release()
+
+    def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Begin a unit of work that reads."""
+        return self.begin()
 
     async def open(self) -> None:
         """There is nothing to connect to."""

@@ -1,6 +1,6 @@
 """Slots, appointments and bookings, in memory."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -165,14 +165,15 @@ class MemorySlots:
         )
         return search.paging.cut(self._free(rows), start_of)
 
-    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
-        """Return the next slots of the same doctor that can be booked, by start."""
+    async def alternatives(self, slots: Collection[SlotId], most: int) -> Mapping[SlotId, Sequence[Slot]]:
+        """Return for each the next slots of the same doctor that can be booked, by start."""
         await self.tx.turn()
-        if (wanted := self.tx.slots.get(slot)) is None:
-            return []
         now = self.clock.now()
-        rows = in_order(row for row in self._standing(wanted.doctor) if row.time.start > now)
-        return self._free(rows)[:most]
+        return {
+            id: self._free(in_order(row for row in self._standing(wanted.doctor) if row.time.start > now))[:most]
+            for id in slots
+            if (wanted := self.tx.slots.get(id))
+        }
 
     def _free(self, rows: Iterable[SlotRow]) -> list[Slot]:
         slots = (slot_of(self.tx, row, self.clock.now()) for row in rows)

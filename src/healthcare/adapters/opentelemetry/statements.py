@@ -50,11 +50,12 @@ def traced_connections(tracer: Tracer) -> type[AsyncConnection[DictRow]]:
 
 @lru_cache(MOST_STATEMENTS)
 def described(statement: str) -> tuple[str, str]:
-    """Return what a statement does to which table, and the statement in one line.
+    """Return what a statement does to which table, and the statement in one line; of several, what the last one does.
 
     >>> described("SELECT id FROM outbox LIMIT %s")
     ('SELECT outbox', 'SELECT id FROM outbox LIMIT %s')
     """
     text = " ".join(statement.split())
     tables = [table[1] for pattern in TABLES for table in pattern.finditer(text)]
-    return " ".join([text.partition(" ")[0], *tables[:1]]), text
+    verb = text.rpartition("; ")[2].partition(" ")[0]
+    return " ".join([verb, *tables[:1]]), text

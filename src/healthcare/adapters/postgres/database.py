@@ -19,10 +19,11 @@ from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
 from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
 from healthcare.adapters.postgres.outbox import PostgresOutbox
+from healthcare.adapters.postgres.refusals import meaning
 from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
 from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
 from healthcare.adapters.postgres.scheduling.slots import PostgresSlots
-from healthcare.adapters.postgres.session import Session, severed_at
+from healthcare.adapters.postgres.session import END_OF_READING, Parameters, ReadingSession, Session, severed_at
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining
 from healthcare.application.uow import Busy, Unavailable, UnitOfWork
@@ -44,6 +45,8 @@ LIMITS: Final = {
     "transaction_timeout": "3s",
     # PostgreSQL would weigh a plan of its own for every short list of ids, and never stop doing so.
     "plan_cache_mode": "force_generic_plan",
+    # Such a plan stays: one that is made while a table is still small must be good for when it has grown.
+    "enable_seqscan": "off",
     "timezone": "UTC",
 }
 
@@ -113,8 +116,7 @@ class PostgresDatabase:
 
     async def check(self) -> None:
         """Raise Unavailable unless PostgreSQL answers."""
-        async with self._transaction() as session:
-            await session.read("SELECT 1")
+        await self._answer("SELECT 1", ())
 
     async def measure(self) -> None:
         """Tell Prometheus how busy the pool is, and what waits in the database.
@@ -134,6 +136,11 @@ class PostgresDatabase:
             yield PostgresUnitOfWork.on(session)
 
     @asynccontextmanager
+    async def read(self) -> AsyncIterator[UnitOfWork]:
+        """Begin a unit of work that reads, each statement by itself: two of them may see two states of the database."""
+        yield PostgresUnitOfWork.on(ReadingSession(self._answer))
+
+    @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Session]:
         end = monotonic() + remaining(LONGEST_TRANSACTION)
         connection = await self._begun(end)
@@ -145,44 +152,76 @@ class PostgresDatabase:
                     if session.changed:
                         await session.commit()
                 finally:
-                    await self._end(connection)
+                    await self._end(connection, changed=session.changed)
         finally:
             await self._give_back(connection)
 
     async def _begun(self, end: float) -> AsyncConnection[DictRow]:
         """Return a connection in a new transaction. One that broke while it was idle is found out here."""
-        while (left := end - monotonic()) > 0:
-            try:
-                connection = await self._pool.getconn(min(left, LONGEST_WAIT_FOR_A_CONNECTION))
-            except TooManyRequests:
-                raise Busy("too many wait for a connection to PostgreSQL") from None
-            except PoolTimeout:
-                break
+        while True:
+            connection = await self._connected(end)
             asked = monotonic()
             try:
                 with severed_at(end, connection):
                     await connection.execute("BEGIN", prepare=False)
             except OperationalError:
-                await self._give_back(connection)
-                if monotonic() - asked > SILENT:
-                    # It never answered. Others may be as dead, and each would cost somebody a whole deadline.
-                    await self._pool.drain()
+                await self._give_back(connection, silent_since=asked)
             except BaseException:
                 await connection.close()
                 await self._give_back(connection)
                 raise
             else:
                 return connection
+
+    async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
+        """Return what a statement reads that is a transaction by itself; it is repeated where its connection breaks."""
+        end = monotonic() + remaining(LONGEST_TRANSACTION)
+        while True:
+            connection = await self._connected(end)
+            asked = monotonic()
+            try:
+                with severed_at(end, connection):
+                    cursor = await connection.execute(statement, parameters)
+                    rows = await cursor.fetchall()
+            except Error as error:
+                broken = connection.closed
+                await self._give_back(connection, silent_since=asked if broken else None)
+                if not broken:
+                    raise meaning(error) from error
+            except BaseException:
+                await connection.close()
+                await self._give_back(connection)
+                raise
+            else:
+                await self._give_back(connection)
+                return rows
+
+    async def _connected(self, end: float) -> AsyncConnection[DictRow]:
+        """Return a connection, which may have broken while it was idle."""
+        if (left := end - monotonic()) > 0:
+            try:
+                return await self._pool.getconn(min(left, LONGEST_WAIT_FOR_A_CONNECTION))
+            except TooManyRequests:
+                raise Busy("too many wait for a connection to PostgreSQL") from None
+            except PoolTimeout:
+                pass
         raise Unavailable("no connection to PostgreSQL was had in time")
 
-    async def _give_back(self, connection: AsyncConnection[DictRow]) -> None:
-        """Return the connection to the pool, even where the caller is cancelled meanwhile: the pool would miss it."""
-        await asyncio.shield(self._pool.putconn(connection))
+    async def _give_back(self, connection: AsyncConnection[DictRow], *, silent_since: float | None = None) -> None:
+        """Return the connection to the pool, even where the caller is cancelled meanwhile: the pool would miss it.
 
-    async def _end(self, connection: AsyncConnection[DictRow]) -> None:
-        """Roll back what was not committed; a connection that cannot is closed, which does the same."""
-        if connection.info.transaction_status is not TransactionStatus.IDLE:
+        Where it broke and had never answered, others may be as dead, and each would cost somebody a whole deadline.
+        """
+        await asyncio.shield(self._pool.putconn(connection))
+        if silent_since is not None and monotonic() - silent_since > SILENT:
+            await self._pool.drain()
+
+    async def _end(self, connection: AsyncConnection[DictRow], *, changed: bool) -> None:
+        """End what was not committed; a connection that cannot is closed, which does the same."""
+        status = connection.info.transaction_status
+        if status is not TransactionStatus.IDLE:
+            unchanged = status is TransactionStatus.INTRANS and not changed
             try:
-                await connection.execute("ROLLBACK", prepare=False)
+                await connection.execute(END_OF_READING if unchanged else "ROLLBACK", prepare=False)
             except Error:
                 await connection.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, Final
@@ -20,6 +20,10 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 WARNING: Final = "01000"
 NO_ANSWER: Final = ("08", "25P04", "57")
 """Classes of errors after which it is open whether a commit was kept: the connection or the server ended."""
+
+END_OF_READING: Final = "SET LOCAL synchronous_commit TO off; COMMIT"
+"""psycopg forgets what it has prepared when it sees a ROLLBACK, and each statement would be planned anew. Locks are
+written down too, but nobody has to wait until they are on the disk."""
 
 
 class Session:
@@ -63,7 +67,10 @@ class Session:
         """Give all locks back, and begin another transaction in the place of this one, which must not have written."""
         if self.changed:
             raise RuntimeError("what was written would be lost")
-        await self.read("ROLLBACK AND CHAIN")
+        try:
+            await self._connection.execute(f"{END_OF_READING} AND CHAIN", prepare=False)
+        except Error as error:
+            raise meaning(error) from error
 
     async def commit(self) -> None:
         """Keep what was written.
@@ -92,6 +99,22 @@ class Session:
             raise Unavailable("the transaction had failed before, and was rolled back")
         if warned:
             raise OutcomeUnknown("the standby has not confirmed the commit")
+
+
+class ReadingSession(Session):
+    """Runs statements that are transactions of their own, and changes nothing."""
+
+    def __init__(self, answer: Callable[[str, Parameters], Awaitable[list[DictRow]]]) -> None:
+        """Take what answers a statement."""
+        self._answer = answer
+
+    async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
+        """Run a statement that changes nothing and locks nothing; return its rows."""
+        return await self._answer(statement, parameters)
+
+    async def write(self, _statement: str, _parameters: Parameters = ()) -> list[DictRow]:
+        """Raise RuntimeError."""
+        raise RuntimeError("this unit of work only reads")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from healthcare.application.uow import Begin
+from healthcare.application.uow import Begin, Read
 from healthcare.domain.identity.errors import SignInFailed
 from healthcare.domain.identity.model import Account, Email, User
 from healthcare.domain.identity.ports import Passwords, Tokens
@@ -30,6 +30,7 @@ class LogIn:
 
     action: ClassVar = Action.LOG_IN
     begin: Begin
+    read: Read
     passwords: Passwords
     tokens: Tokens
     happened: Happened
@@ -37,7 +38,8 @@ class LogIn:
     async def __call__(self, *, actor: Actor, email: Email, password: str) -> SignedIn:
         """Check the password, with no transaction open meanwhile: hashing takes longer than all the rest."""
         permit(self.action, actor)
-        async with self.begin() as uow:
+        self.passwords.require_place()
+        async with self.read() as uow:
             account = await uow.users.account(email)
         right = await self.passwords.verify(password, account.password_hash if account else None)
         if account is None or not right:

@@ -6,7 +6,7 @@ from typing import Final
 
 from healthcare.application.searches import touching
 from healthcare.application.together import Together
-from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
+from healthcare.application.uow import Begin, OutcomeUnknown, Read, Unavailable
 from healthcare.domain.kernel import Happened, Refusal, SlotId
 from healthcare.domain.scheduling.diary import Ask, Diary
 from healthcare.domain.scheduling.errors import SlotTaken
@@ -56,11 +56,24 @@ class TakenForNow(SlotTaken):
 
 
 @dataclass(frozen=True, slots=True)
+class LookForOthers:
+    """Those who come too late at the same moment are looked for in one transaction: most wanted the same slot."""
+
+    read: Read
+
+    async def __call__(self, taken: Sequence[SlotId]) -> Sequence[Sequence[Slot]]:
+        """Return for each the next free slots of the same doctor."""
+        async with self.read() as uow:
+            found = await uow.slots.alternatives(set(taken), MOST_ALTERNATIVES)
+        return [found.get(slot, ()) for slot in taken]
+
+
+@dataclass(frozen=True, slots=True)
 class DecideOne:
     """The same for one; whoever comes too late for a slot is told what there is instead."""
 
     together: Together[Ask, Appointment | Slot]
-    begin: Begin
+    others: Together[SlotId, Sequence[Slot]]
 
     async def __call__(self, ask: Ask) -> Appointment:
         """Decide."""
@@ -76,7 +89,6 @@ class DecideOne:
 
     async def _alternatives(self, slot: SlotId) -> Sequence[Slot]:
         try:
-            async with self.begin() as uow:
-                return await uow.slots.alternatives(slot, MOST_ALTERNATIVES)
+            return await self.others(slot)
         except (Unavailable, OutcomeUnknown):
             return ()  # the refusal stands all the same

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from healthcare.application.uow import Begin
+from healthcare.application.uow import Read
 from healthcare.domain.kernel import Actor, Clock, Page
 from healthcare.domain.policy import Action, permit
 from healthcare.domain.scheduling.model import Search, Slot
@@ -19,14 +19,14 @@ class SearchSlots:
     """Anybody can search. The same question is asked far more often than its answer changes."""
 
     action: ClassVar = Action.SEARCH_SLOTS
-    begin: Begin
+    read: Read
     cache: SearchCache
     clock: Clock
 
     async def __call__(self, *, actor: Actor, search: Search) -> Page[Slot]:
         """Return the free slots that are searched for, by start."""
         permit(self.action, actor)
-        async with self.begin() as uow:
+        async with self.read() as uow:
             return await uow.slots.free(search, now=self.clock.now())
 
     async def written(self, *, actor: Actor, search: Search, render: Render) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -48,8 +48,9 @@ class TimeRange:
 
     def __post_init__(self) -> None:
         """Raise Invalid unless both have an offset from UTC and the end comes after the start."""
-        object.__setattr__(self, "start", in_utc(self.start, "start"))
-        object.__setattr__(self, "end", in_utc(self.end, "end"))
+        if self.start.tzinfo is not UTC or self.end.tzinfo is not UTC:
+            object.__setattr__(self, "start", in_utc(self.start, "start"))
+            object.__setattr__(self, "end", in_utc(self.end, "end"))
         if self.end <= self.start:
             raise Invalid.because("end", "order", "must come after the start")
 

@@ -1,6 +1,6 @@
 """What the use cases of scheduling need from outside."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -41,8 +41,8 @@ class Slots(Protocol):
         """Return the slots that can be booked, have not started and are searched for, by start."""
         ...
 
-    async def alternatives(self, slot: SlotId, most: int) -> Sequence[Slot]:
-        """Return the next slots of the same doctor that can be booked at this moment, by start."""
+    async def alternatives(self, slots: Collection[SlotId], most: int) -> Mapping[SlotId, Sequence[Slot]]:
+        """Return for each the next slots of the same doctor that can be booked at this moment, by start."""
         ...
 
 

@@ -1,11 +1,13 @@
 """Signing in."""
 
+from dataclasses import replace
+
 import pytest
 
 from healthcare.application.identity.log_in import SignedIn
-from healthcare.domain.identity.errors import SignInFailed
+from healthcare.domain.identity.errors import HashingQueueFull, SignInFailed
 from healthcare.domain.kernel import EventKind, Outcome
-from tests.builders import NOBODY, a_user, an_email
+from tests.builders import NOBODY, FakePasswords, a_user, an_email
 from tests.clinic import Clinic
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +106,17 @@ async def test_a_hash_that_is_up_to_date_is_not_made_anew(clinic: Clinic) -> Non
     await log_in(clinic)
 
     assert clinic.passwords.made == made
+
+
+class FullQueue(FakePasswords):
+    """Passwords that nobody gets to."""
+
+    def require_place(self) -> None:
+        raise HashingQueueFull
+
+
+async def test_where_too_many_wait_nobody_is_looked_up(clinic: Clinic) -> None:
+    log_in = replace(clinic.can.log_in, passwords=FullQueue(), read=lambda: pytest.fail("somebody was looked up"))
+
+    with pytest.raises(HashingQueueFull):
+        await log_in(actor=NOBODY, email=an_email(), password="secret")

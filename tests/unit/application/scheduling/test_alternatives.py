@@ -9,7 +9,7 @@ import pytest
 from healthcare.adapters.memory.database import MemoryUnitOfWork
 from healthcare.adapters.memory.scheduling import MemoryBookings
 from healthcare.adapters.memory.tables import AppointmentRow
-from healthcare.application.scheduling.decide import DecideOne, DecideTogether, TakenForNow
+from healthcare.application.scheduling.decide import DecideOne, DecideTogether, LookForOthers, TakenForNow
 from healthcare.application.together import Together
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import User
@@ -114,7 +114,8 @@ async def test_the_refusal_stands_where_nobody_can_look_for_them(
             raise failure
 
     with pytest.raises(TakenForNow) as refused:
-        await DecideOne(Together(clinic.together), failing)(Holding(actor=an_actor(patient.id), slot=taken.id))
+        decide = DecideOne(Together(clinic.together), Together(LookForOthers(failing)))
+        await decide(Holding(actor=an_actor(patient.id), slot=taken.id))
 
     assert refused.value.alternatives == ()
 
@@ -139,7 +140,8 @@ async def test_who_is_turned_away_by_a_constraint_is_told_of_them_too(clinic: Cl
             assert isinstance(uow, MemoryUnitOfWork)
             yield replace(uow, bookings=Blind(uow.bookings.tx, uow.bookings.clock))
 
-    blind = DecideOne(Together(DecideTogether(begin, clinic.cache, clinic.happened)), clinic.begin)
+    together = DecideTogether(begin, clinic.cache, clinic.happened)
+    blind = DecideOne(Together(together), Together(LookForOthers(clinic.begin)))
     with pytest.raises(TakenForNow) as refused:
         await blind(a_booking(an_actor(patient.id), taken.id))
 

@@ -80,13 +80,16 @@ LOOK: Final = f"""
             SELECT json_agg(found) FROM (
                 SELECT k.user_id, k.key, encode(k.fingerprint, 'hex') AS fingerprint, k.answer
                   FROM unnest(%(owners)s::uuid[], %(keys)s::text[]) AS asked (user_id, key)
-                  JOIN idempotency_keys k
-                    ON (k.user_id, k.action, k.key) = (asked.user_id, %(action)s, asked.key)) AS found)
+                 CROSS JOIN LATERAL (
+                       SELECT * FROM idempotency_keys
+                        WHERE (user_id, action, key) = (asked.user_id, %(action)s, asked.key)
+                       OFFSET 0) AS k) AS found)
     )::text AS seen
 """
 """One document: the server's time, and everything that the diary must know.
 
-OFFSET 0 keeps patient and time together: the planner would otherwise look for everybody's appointments of that time.
+OFFSET 0 keeps patient and time together: the planner would otherwise look for everybody's appointments of that time. It
+also has it look for each key by itself: with a plan from when there were few keys, it would read all there are.
 """
 
 APPOINTMENT_ROW: Final = """
@@ -114,17 +117,19 @@ KEEP: Final = f"""
              INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
              SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
                FROM json_to_recordset(%(events)s) AS event (
-                    id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)),
-         -- A replay writes, so that its answer too waits for the standby that holds the booking.
-         replay AS (
-             UPDATE idempotency_keys k SET replays = replays + times
-               FROM json_to_recordset(%(replayed)s) AS replayed (user_id uuid, key text, times integer)
-              WHERE (k.user_id, k.action, k.key) = (replayed.user_id, %(action)s, replayed.key))
+                    id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text))
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at, replays)
     SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s, replays
       FROM json_to_recordset(%(receipts)s) AS receipt (
            user_id uuid, key text, fingerprint text, answer jsonb, replays integer)
 """
+
+REPLAY: Final = """
+    UPDATE idempotency_keys k SET replays = replays + times
+      FROM json_to_recordset(%(replayed)s) AS replayed (user_id uuid, key text, times integer)
+     WHERE (k.user_id, k.action, k.key) = (replayed.user_id, %(action)s, replayed.key)
+"""
+"""A replay writes, so that its answer too waits for the standby that holds the booking."""
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -205,7 +210,14 @@ class PostgresBookings:
         final = {one.id: one for one in diary.steps}
         if diary.events:
             self.session.announced = True
-        if diary.new or diary.withdrawn or diary.events or diary.replayed or diary.fresh:
+        replayed = [
+            {"user_id": user, "key": key, "times": times}
+            for (user, key), times in diary.replayed.items()
+            if (user, key) not in diary.fresh
+        ]
+        if replayed:
+            await self.session.write(REPLAY, {"replayed": as_json(replayed), "action": Action.BOOK_APPOINTMENT})
+        if diary.new or diary.withdrawn or diary.events or diary.fresh:
             await self.session.write(
                 KEEP,
                 {
@@ -213,13 +225,6 @@ class PostgresBookings:
                     "withdrawn": diary.withdrawn,
                     "events": as_json(diary.events),
                     "parent": self.session.parent,
-                    "replayed": as_json(
-                        [
-                            {"user_id": user, "key": key, "times": times}
-                            for (user, key), times in diary.replayed.items()
-                            if (user, key) not in diary.fresh
-                        ]
-                    ),
                     "receipts": as_json(
                         [
                             {
