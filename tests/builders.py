@@ -75,6 +75,8 @@ class FakePasswords:
     made: int = 0
     verified: int = 0
 
+    def require_place(self) -> None: ...
+
     async def hash(self, password: str) -> str:
         self.made += 1
         return f"new:{self.made}:{password}"

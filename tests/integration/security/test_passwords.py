@@ -95,6 +95,8 @@ def test_whoever_comes_when_the_queue_is_full_is_turned_away(monkeypatch: pytest
         waiting = [asyncio.create_task(passwords.verify("", None)) for _ in range(THREADS + MOST_WAITING)]
         await asyncio.sleep(0.05)
         with pytest.raises(HashingQueueFull):
+            passwords.require_place()
+        with pytest.raises(HashingQueueFull):
             await passwords.verify("", None)
 
         waiting[-1].cancel()
@@ -105,6 +107,7 @@ def test_whoever_comes_when_the_queue_is_full_is_turned_away(monkeypatch: pytest
         answers = await asyncio.gather(last, *waiting, return_exceptions=True)
         assert answers[:-1] == [False] * len(waiting)
         assert isinstance(answers[-1], asyncio.CancelledError)
+        passwords.require_place()
         assert await passwords.verify("", None) is False
         await passwords.close()
 

@@ -1,5 +1,8 @@
 """Password hashes: argon2id, and bcrypt for users who were brought along from elsewhere."""
 
+import os
+import sys
+import threading
 from asyncio import wrap_future
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +19,8 @@ HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1
 """Argon2id with 19 MiB: the least that OWASP's Password Storage Cheat Sheet asks for."""
 THREADS: Final = 2
 MOST_WAITING: Final = 16
+PATIENT: Final = 19
+"""How nice these threads are: whoever wants the processor for a request gets nearly all of it."""
 BCRYPT: Final = ("$2a$", "$2b$", "$2y$")
 BCRYPT_READS: Final = 72
 """Bytes; what bcrypt itself never looked at cannot have been part of the password."""
@@ -29,7 +34,7 @@ class Argon2Passwords:
 
     def __init__(self) -> None:
         """Start no thread yet: threads come with the first password."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords", initializer=_stand_back)
         self._places = BoundedSemaphore(THREADS + MOST_WAITING)
         self._nobody = HASHER.hash("nobody has this password")
 
@@ -39,6 +44,12 @@ class Argon2Passwords:
     async def close(self) -> None:
         """Finish the passwords that are being hashed, and forget those that wait."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def require_place(self) -> None:
+        """Raise HashingQueueFull where no more can wait; see `Passwords.require_place`."""
+        if not self._places.acquire(blocking=False):
+            raise HashingQueueFull
+        self._places.release()
 
     async def hash(self, password: str) -> str:
         """Return a salted argon2id hash; see `Passwords.hash`."""
@@ -63,6 +74,12 @@ class Argon2Passwords:
         # Whoever stops waiting frees their place only when the thread has really let go of the work.
         job.add_done_callback(lambda _: self._places.release())
         return await wrap_future(job)
+
+
+def _stand_back() -> None:
+    """Let requests go first where hashes and they want the same processor."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT)  # there, of this thread alone
 
 
 def _matches(password: str, password_hash: str) -> bool:

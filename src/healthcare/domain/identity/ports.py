@@ -54,6 +54,14 @@ class Users(Protocol):
 class Passwords(Protocol):
     """Slow hashes of passwords, made and checked where nobody has to wait for somebody else's."""
 
+    def require_place(self) -> None:
+        """Ask whether there is room for one more, so that nothing is looked up in vain for whoever would be refused.
+
+        Raises:
+            HashingQueueFull: too many are waiting.
+        """
+        ...
+
     async def hash(self, password: str) -> str:
         """Return a salted hash.
 
