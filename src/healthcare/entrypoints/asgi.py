@@ -10,6 +10,7 @@ from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints import logging, settings
 from healthcare.entrypoints.api.app import create_app
 from healthcare.entrypoints.container import Container, opened
+from healthcare.entrypoints.garbage import spare_what_stays
 
 
 def create() -> Litestar:
@@ -35,4 +36,5 @@ def create() -> Litestar:
     )
     if tracing := container.tracing():
         app.asgi_handler = tracing.requests(app.asgi_handler)
+    spare_what_stays()
     return app

@@ -22,7 +22,7 @@ from tests.integration.world import World, tomorrow_at
 SLOTS = 400
 CONTENDERS = 8
 PATIENTS_WHO_WANT_TOO_MUCH = 40
-PROGRAMS = examples(25)
+PROGRAMS = examples(12)
 
 every_way = pytest.mark.parametrize("way", WAYS)
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec import DecodeError, Struct
 from msgspec.msgpack import Decoder, encode
-from redis.asyncio import Redis
 
+from healthcare.adapters.redis.line import SharedLine
 from healthcare.adapters.redis.names import Names
 from healthcare.adapters.redis.tokens import Tokens
 from healthcare.domain.kernel import Clock
@@ -89,15 +89,12 @@ DECODE: Final = Decoder(Entry).decode
 class SharedAnswers:
     """The answers in Redis, which all processes use."""
 
-    def __init__(self, redis: Redis, clock: Clock) -> None:
-        self._redis, self._clock = redis, clock
+    def __init__(self, line: SharedLine, clock: Clock) -> None:
+        self._line, self._clock = line, clock
 
     async def get(self, names: Names, tokens: Tokens) -> Answer | None:
         """Return an answer that was made under these tokens and is fresh."""
-        async with self._redis.pipeline() as pipeline:  # a transaction: both speak of the same entry
-            pipeline.get(names.answer)
-            pipeline.pttl(names.answer)
-            value, milliseconds = await pipeline.execute()
+        value, milliseconds = await self._line.get(names.answer)
         try:
             entry = DECODE(value)
         except (DecodeError, TypeError):
@@ -114,4 +111,4 @@ class SharedAnswers:
         left = min((answer.ends - self._clock.now()).total_seconds(), answer.monotonic_end - monotonic())
         if (milliseconds := int(left * 1000)) > 0:
             entry = Entry(b"".join(tokens), answer.ends, answer.body)
-            await self._redis.set(names.answer, encode(entry), px=milliseconds)
+            await self._line.put(names.answer, encode(entry), milliseconds=milliseconds)

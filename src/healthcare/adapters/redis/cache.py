@@ -59,7 +59,7 @@ class RedisSearchCache:
         self._breaker = Breaker()
         self._tokens = VersionTokens(self._redis)
         self._changes = Changes(self._writers_line)
-        self._local, self._shared = LocalAnswers(), SharedAnswers(self._redis, clock)
+        self._local, self._shared = LocalAnswers(), SharedAnswers(self._line, clock)
         self._making: FreshFlights[tuple[str, ...], Tokens | None] = FreshFlights()
         self._fresh: FreshFlights[str, Found] = FreshFlights()
         self._flights: Flights[tuple[Names, Tokens], Answer] = Flights()

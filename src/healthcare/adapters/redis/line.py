@@ -113,6 +113,24 @@ class SharedLine:
         found: list[object] = await self._ask(written("MGET", names))
         return found
 
+    async def get(self, name: str) -> tuple[bytes, int]:
+        """Return the value of a key and the milliseconds that are left to it; -2 where there is none.
+
+        Raises:
+            TimeoutError, redis.exceptions.RedisError: see `mget`.
+        """
+        # A transaction, because both speak of the same value.
+        found: tuple[bytes, int] = await self._ask(MULTI, written("GET", (name,)), written("PTTL", (name,)), EXEC)
+        return found
+
+    async def put(self, name: str, value: bytes, *, milliseconds: int) -> None:
+        """Keep the value for so long.
+
+        Raises:
+            TimeoutError, redis.exceptions.RedisError: see `mget`.
+        """
+        await self._ask(hiredis.pack_command(("SET", name, value, "PX", milliseconds)))  # type: ignore[arg-type]  # it takes any number
+
     async def drop(self, names: Collection[str]) -> None:
         """Delete these keys. Unlike setting them, this works in a Redis that is full.
 
@@ -129,11 +147,14 @@ class SharedLine:
         if self._line and not self._line.lost:
             self._line.hang_up(Disconnected("closed"))
 
-    async def _ask(self, question: bytes) -> Any:  # noqa: ANN401 - whoever asks knows what comes
+    async def _ask(self, *questions: bytes) -> Any:  # noqa: ANN401 - whoever asks knows what comes
+        """Return the answer to the last question."""
         line = self._line
         if line is None or line.lost:
             line = await self._opened()
-        return await line.ask(question)
+        for question in questions[:-1]:
+            line.ask(question).add_done_callback(unheard)
+        return await line.ask(questions[-1])
 
     async def _opened(self) -> Line:
         if self._opening is None or self._opening.done():
@@ -151,7 +172,16 @@ class SharedLine:
         return self._line
 
 
+def unheard(answer: "asyncio.Future[Any]") -> None:
+    """Take an answer for which nobody waits: asyncio would complain of an error that nobody has seen."""
+    answer.cancelled() or answer.exception()
+
+
 @lru_cache(maxsize=1024)
 def written(command: str, names: tuple[str, ...]) -> bytes:
     """Write the question as Redis reads it (RESP)."""
     return cast("bytes", hiredis.pack_command((command, *names)))  # type: ignore[arg-type]  # it takes any number
+
+
+MULTI: Final = written("MULTI", ())
+EXEC: Final = written("EXEC", ())

@@ -11,7 +11,7 @@ from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
 
 PATIENCE: Final = 0.5
 """Seconds that one ring may take; the workers look by themselves each second."""
-PAUSE: Final = 0.01
+PAUSE: Final = 0.05
 """Seconds between two rings: a ring takes longer than a booking, and wakes a worker for all that has come by then."""
 SILENCE: Final = 30.0
 """Seconds between two complaints."""

@@ -1,6 +1,7 @@
 """The shapes that several routes share."""
 
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -61,6 +62,11 @@ class MoneyBody(Struct, frozen=True):
         return cls(money.amount, money.currency)
 
 
+def in_utc(instant: datetime) -> datetime:
+    """Return the instant as the domain knows it."""
+    return instant
+
+
 class SlotBody(Struct, frozen=True):
     """A bookable range of one doctor, and what it costs."""
 
@@ -71,12 +77,8 @@ class SlotBody(Struct, frozen=True):
     fee: MoneyBody
 
     @classmethod
-    def of(cls, slot: Slot, zone: tzinfo = UTC) -> Self:
-        """Write the slot down, with the zone's offset from UTC."""
+    def of(cls, slot: Slot, local: Callable[[datetime], datetime] = in_utc) -> Self:
+        """Write the slot down, with the offset from UTC that `local` gives its times."""
         return cls(
-            slot.id,
-            DoctorBody.of(slot.doctor),
-            slot.time.start.astimezone(zone),
-            slot.time.end.astimezone(zone),
-            MoneyBody.of(slot.fee),
+            slot.id, DoctorBody.of(slot.doctor), local(slot.time.start), local(slot.time.end), MoneyBody.of(slot.fee)
         )

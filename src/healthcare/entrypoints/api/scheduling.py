@@ -1,6 +1,7 @@
 """/booking: free time, and who keeps it for a while."""
 
 from datetime import date
+from functools import cache
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -142,7 +143,8 @@ class DayItemBody(Struct, frozen=True):
 def render(search: Search, page: kernel.Page[Slot]) -> bytes:
     """Write an answer to a search down, as it is kept and sent."""
     zone = ZoneInfo(search.zone)
-    return msgspec.json.encode(Page.of(page, lambda slot: SlotBody.of(slot, zone)))
+    local = cache(lambda instant: instant.astimezone(zone))  # many slots begin at the same time
+    return msgspec.json.encode(Page.of(page, lambda slot: SlotBody.of(slot, local)))
 
 
 class SlotController(Controller):

@@ -9,6 +9,7 @@ import structlog
 
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints.container import Container, opened
+from healthcare.entrypoints.garbage import spare_what_stays
 from healthcare.entrypoints.logging import configure
 from healthcare.entrypoints.settings import Settings
 from healthcare.entrypoints.worker.duties import FORGET_KEYS_EVERY, MARK_NO_SHOWS_EVERY, drain, listen, repeat
@@ -38,6 +39,7 @@ async def work(container: Container, stop: asyncio.Event) -> None:
     log = structlog.get_logger(__name__)
     due = asyncio.Event()
     async with opened(container) as use_cases:
+        spare_what_stays()
         log.info("worker.started")
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as duties:
