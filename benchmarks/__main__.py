@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import measures
+from benchmarks.capacity import capacity
 from benchmarks.results import HEAD, Report
 from benchmarks.stage import stage
 from healthcare.domain.zones import use_one_database
@@ -28,6 +29,8 @@ def main() -> int:
         for measure in measures.ALL:
             if given.only in measure.__name__:
                 measure(one, pace, report)
+    report.capacity = capacity(report.rows)
+    print("\n".join(report.capacity))  # noqa: T201
     report.write(given.into)
     wrong = [row.measure for row in report.rows if row.wrong]
     missed = [row.measure for row in report.rows if row.reached is False]

@@ -129,6 +129,93 @@ async def load(
     return done
 
 
+@dataclass(slots=True)
+class Flooded(Load):
+    """What came of a flood; `latencies` are those of the right answers, from the moment each was due."""
+
+    refusals: list[float] = field(default_factory=list)
+    """Seconds until somebody was turned away."""
+    given_up: int = 0
+    """Requests that were never sent: every connection waited for an answer."""
+
+
+class FloodLine(asyncio.Protocol):
+    """One connection, on which the flood asks when it is free."""
+
+    def __init__(self, done: Flooded, free: list["FloodLine"]) -> None:
+        self._done, self._free = done, free
+        self._buffer = bytearray()
+        self._asked: Request | None = None
+        self._due = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._free.append(self)
+
+    def ask(self, request: Request, due: float) -> None:
+        """Send a request that was due at a moment."""
+        self._asked, self._due = request, due
+        self._transport.write(request.raw)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(END_OF_HEAD)
+        if head < 0 or len(self._buffer) < head + len(END_OF_HEAD) + length_of(bytes(self._buffer[:head])):
+            return
+        status = int(self._buffer[9:12])
+        self._buffer.clear()
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        self._done.statuses[status] += 1
+        took = perf_counter() - self._due
+        if status == asked.status:
+            self._done.latencies.append(took)
+        elif status in TURNED_AWAY:
+            self._done.refusals.append(took)
+        else:
+            self._done.wrong[str(status)] += 1
+        self._free.append(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._asked is not None:
+            self._done.wrong["connection lost"] += 1
+
+    def close(self) -> None:
+        """Hang up."""
+        self._asked = None
+        self._transport.close()
+
+
+TURNED_AWAY: Final = frozenset({429, 503})
+MOST_LINES: Final = 900
+"""Connections of a flood: the server leaves those beyond 1,024 waiting at the port, where nobody can answer them."""
+TICK: Final = 0.002
+
+
+async def flood(port: int, requests: Iterator[Request], *, rate: float, seconds: float) -> Flooded:
+    """Ask so many times a second, whatever is answered, and however late."""
+    done, free = Flooded(), list[FloodLine]()
+    loop = asyncio.get_running_loop()
+    lines = [
+        (await loop.create_connection(lambda: FloodLine(done, free), "127.0.0.1", port))[1] for _ in range(MOST_LINES)
+    ]
+    begun = perf_counter()
+    sent = 0
+    while (now := perf_counter() - begun) < seconds:
+        while sent < now * rate:
+            if free:
+                free.pop().ask(next(requests), begun + sent / rate)
+            else:
+                done.given_up += 1
+            sent += 1
+        await asyncio.sleep(TICK)
+    done.seconds = perf_counter() - begun
+    for line in lines:
+        line.close()
+    return done
+
+
 def get(path: str, **headers: str) -> bytes:
     """Write a GET request."""
     return _written("GET", path, headers, b"")

@@ -1,26 +1,28 @@
 """What is measured, beside its limit in the same run: contestants take turns, and ratios are taken round by round."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import cycle, islice, repeat
+from itertools import cycle, islice, product, repeat
 from multiprocessing import Process
 from statistics import median
-from time import perf_counter, process_time, sleep
+from time import perf_counter, sleep
 from typing import Final
 from uuid import uuid4
 
 import httpx
 import uvloop
 
-from benchmarks.load import Load, Request, get, load, post
+from benchmarks.load import Load, Request, flood, get, load, post
 from benchmarks.pgbench import SQL, pgbench, write_down
-from benchmarks.processes import memory
+from benchmarks.processes import memory, pin
 from benchmarks.results import Report, Row, Sample, compared, quantiles
-from benchmarks.stage import SPECIALTIES, Measured, Stage, Wish, wishes
+from benchmarks.stage import SERVED, Measured, Stage, Wish, wishes
+from benchmarks.stage import stage as set_up
 from healthcare.adapters.postgres.scheduling.slots import FREE
-from healthcare.adapters.security.passwords import HASHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,10 @@ class Pace:
     warm_up: float = 1.0
 
 
-FULL: Final = Pace(seconds=8, rounds=5, days=60)
-QUICK: Final = Pace(seconds=2, rounds=3, days=14)
+FULL: Final = Pace(seconds=8, rounds=5, days=200)
+QUICK: Final = Pace(seconds=2, rounds=3, days=45)
 CONNECTIONS: Final = 32
+GROWTH_DAYS, MOST_WISHES = 31, 80_000
 LONGEST: Final = 120.0
 """Seconds for a worker to empty the outbox."""
 
@@ -107,27 +110,23 @@ def cached_search(stage: Stage, pace: Pace, report: Report) -> None:
 
 def uncached_search(stage: Stage, pace: Pace, report: Report) -> None:
     """Searches that all ask something else, beside pgbench running the same query."""
-    places = cycle([(day, specialty) for day in range(stage.data.days) for specialty in range(SPECIALTIES)])
-    zones = cycle(
-        ["UTC", "Etc/UTC", "Etc/GMT", "Etc/UCT", "Etc/Zulu", "Etc/Greenwich", "Etc/Universal", "GMT", "UCT", "Zulu"]
-    )
-
-    def requests() -> Iterator[Request]:
-        # The limit is part of what an answer is kept under: each value makes the same search another one.
-        for limit in cycle(range(400, 500)):
-            day, specialty = next(places)
-            path = search_path(stage, day=day, specialty=specialty, limit=limit).replace("tz=UTC", f"tz={next(zones)}")
-            yield Request(get(path))
-
     script = stage.folder / "search.sql"
     script.write_text(search_sql(stage), encoding="utf-8")
     with stage.api() as api:
         ours, theirs = in_turns(
             pace,
-            asking(stage, api, requests(), connections=8),
+            asking(stage, api, searches(stage), connections=8),
             lambda seconds: pgbench(stage, script, clients=8, seconds=seconds),
         )
     report.add(compared("uncached search", ours, theirs, by=lambda one: one.rate, limit="to pgbench", goal=0.6))
+
+
+def searches(stage: Stage) -> Iterator[Request]:
+    """Ask something else each time."""
+    # The limit is part of what an answer is kept under: each value makes the same search another one.
+    days, specialties = range(stage.data.days), range(stage.data.specialties)
+    for limit, day, specialty in product(range(500, 330, -1), days, specialties):
+        yield Request(get(search_path(stage, day=day, specialty=specialty, limit=limit)))
 
 
 def search_sql(stage: Stage) -> str:
@@ -144,12 +143,14 @@ def search_sql(stage: Stage) -> str:
     }
     lines = (FREE % {name: f"({value})" for name, value in values.items()}).splitlines()
     query = " ".join(one.strip() for one in lines if one.strip())
-    return f"\\set day random(0, {stage.data.days - 1})\n\\set specialty random(0, {SPECIALTIES - 1})\n{query};\n"
+    last_day, last_specialty = stage.data.days - 1, stage.data.specialties - 1
+    return f"\\set day random(0, {last_day})\n\\set specialty random(0, {last_specialty})\n{query};\n"
 
 
-def bookings(stage: Stage, wished: Iterator[Wish]) -> Iterator[Request]:
+def bookings(stage: Stage, wished: Sequence[Wish]) -> Iterator[Request]:
     """Let one patient after the other book what they wish."""
-    bearers = dict(zip(stage.data.patients, stage.bearers(stage.data.patients), strict=True))
+    patients = list({patient for _, patient in wished})
+    bearers = dict(zip(patients, stage.bearers(patients), strict=True))
     for slot, patient in wished:
         body = json.dumps({"slot_id": str(slot)}).encode()
         yield Request(
@@ -160,9 +161,9 @@ def bookings(stage: Stage, wished: Iterator[Wish]) -> Iterator[Request]:
 def booking(stage: Stage, pace: Pace, report: Report) -> None:
     """Bookings of distinct slots, beside pgbench with the same tables."""
     wished = wishes(stage, stage.data.slots)
-    half = len(wished) // 2
-    write_down(stage, wished[half:])
-    mine = bookings(stage, iter(wished[:half]))
+    third = len(wished) // 3
+    write_down(stage, wished[third:])
+    mine = bookings(stage, wished[:third])
     with stage.api() as api:
         ours, checked, bare, naive = in_turns(
             pace,
@@ -216,11 +217,11 @@ def race(stage: Stage, pace: Pace, report: Report) -> None:
 
 def mixed(stage: Stage, pace: Pace, report: Report) -> None:
     """Nine searches for each booking; what was booked disappears from them."""
-    mine = bookings(stage, iter(wishes(stage, stage.data.slots)))
+    mine = bookings(stage, wishes(stage, stage.data.slots))
 
     def requests() -> Iterator[Request]:
         for number in cycle(range(10)):
-            day, specialty = number % stage.data.days, number % SPECIALTIES
+            day, specialty = number % stage.data.days, number % stage.data.specialties
             yield next(mine) if number == 0 else Request(get(search_path(stage, day=day, specialty=specialty)))
 
     with stage.api() as api:
@@ -236,12 +237,19 @@ def sign_in(stage: Stage, pace: Pace, report: Report) -> None:
     path = search_path(stage, limit=20)
     with stage.api() as api:
         httpx.post(f"http://127.0.0.1:{api.port}/auth/register", json=register, timeout=10).raise_for_status()
-        sign_ins = repeat(Request(post("/auth/login", body)))
-        (samples,) = in_turns(pace, asking(stage, api, sign_ins, connections=2))
-        row, hashing = plain("sign-in", samples), hash_cpu(password)
-        row.ratio, row.limit = median(one.cpu for one in samples) / hashing, "CPU to the hash alone"
-        row.goal, row.at_most = 1.05, True
-        report.add(row)
+        sign_ins = asking(stage, api, repeat(Request(post("/auth/login", body))), connections=2)
+        ours, hashes = in_turns(pace, sign_ins, hashing)
+        report.add(
+            compared(
+                "sign-in",
+                ours,
+                hashes,
+                by=lambda one: one.cpu,
+                limit="CPU to the hash alone",
+                goal=1.05,
+                at_most=True,
+            )
+        )
 
         searches = asking(stage, api, repeat(Request(get(path))), connections=1)
         (idle,) = in_turns(pace, searches)
@@ -265,13 +273,14 @@ def keep_signing_in(port: int, body: bytes, seconds: float) -> None:
     uvloop.run(load(port, repeat(Request(post("/auth/login", body))), connections=4, seconds=seconds))
 
 
-def hash_cpu(password: str) -> float:
-    """Return the seconds of processor time that it takes to verify one password."""
-    known = HASHER.hash(password)
-    begun = process_time()
-    for _ in range(20):
-        HASHER.verify(known, password)
-    return (process_time() - begun) / 20
+def hashing(seconds: float) -> Sample:
+    """Verify one password over and over, on the processor and on as many threads as sign-ins have."""
+    command = [sys.executable, "-m", "benchmarks.hashing", str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
+        pin(process.pid, SERVED)
+        said, _ = process.communicate()
+    number, cpu = said.split()
+    return Sample(rate=int(number) / seconds, cpu=float(cpu) / int(number))
 
 
 def outbox(stage: Stage, pace: Pace, report: Report) -> None:
@@ -287,15 +296,75 @@ def outbox(stage: Stage, pace: Pace, report: Report) -> None:
         with stage.worker() as worker:
             while connection.execute("SELECT count(*) FROM outbox").fetchone() == (number,):
                 sleep(0.01)
-            begun, cpu = perf_counter(), worker.cpu()
+            begun, cpu, database = perf_counter(), worker.cpu(), stage.postgres.cpu()
             while (left := connection.execute("SELECT count(*) FROM outbox").fetchone()) != (0,):
                 if perf_counter() - begun > LONGEST:
                     raise RuntimeError(f"{left} events are left")
                 sleep(0.02)
             seconds = perf_counter() - begun
             report.add(
-                Row("events to audit entries", f"{number / seconds:,.0f}/s", cpu=(worker.cpu() - cpu) / number * 1e6)
+                Row(
+                    "events to audit entries",
+                    f"{number / seconds:,.0f}/s",
+                    cpu=(worker.cpu() - cpu) / number * 1e6,
+                    database_cpu=(stage.postgres.cpu() - database) / number * 1e6,
+                )
             )
+
+
+TIMES: Final = 10
+"""How much more than a process can do is asked of it."""
+AS_ALWAYS, IN_A_ROW = 0.02, 20
+"""Seconds for a search; so many of them."""
+
+
+def flooded(stage: Stage, pace: Pace, report: Report) -> None:
+    """Ten times as much as a process can do, for each kind of work; then one who asks as always."""
+    email, password = "flood@bench.example", "a long and private password"
+    register = {"email": email, "password": password, "full_name": "Somebody", "time_zone": "UTC"}
+    body = json.dumps({"email": email, "password": password}).encode()
+    with stage.api() as api:
+        httpx.post(f"http://127.0.0.1:{api.port}/auth/register", json=register, timeout=10).raise_for_status()
+        kinds: dict[str, tuple[Iterator[Request], int]] = {
+            "sign-ins": (repeat(Request(post("/auth/login", body))), 4),
+            "uncached searches": (searches(stage), 8),
+            "bookings": (bookings(stage, wishes(stage, stage.data.slots)), CONNECTIONS),
+        }
+        for name, (requests, connections) in kinds.items():
+            peak = uvloop.run(load(api.port, requests, connections=connections, seconds=pace.seconds))
+            before = memory(api.pid)
+            done = uvloop.run(flood(api.port, requests, rate=TIMES * peak.rate, seconds=pace.seconds))
+            recovered = until_it_is_as_always(api.port, search_path(stage, limit=20))
+            more = (memory(api.pid) - before) / 2**20
+            asked = (sum(done.statuses.values()) + done.given_up) / done.seconds / peak.rate
+            late = quantiles(done.refusals)[1] if done.refusals else 0.0
+            report.add(
+                Row(
+                    f"flood of {name}",
+                    f"{done.rate:,.0f}/s of {peak.rate:,.0f}/s",
+                    ratio=done.rate / peak.rate,
+                    goal=0.8,
+                    limit="to what it can do",
+                    quantiles=quantiles(done.latencies) if done.latencies else None,
+                    wrong=done.wrong.total() + peak.wrong.total(),
+                    note=(
+                        f"asked {asked:.1f} times as much, {done.given_up:,} not even sent, 95 % of "
+                        f"{len(done.refusals):,} refused within {late:.0f} ms, as always after {recovered:.1f} s, "
+                        f"{more:+.0f} MB"
+                    ),
+                )
+            )
+
+
+def until_it_is_as_always(port: int, path: str) -> float:
+    """Return the seconds until searches in a row are answered as quickly as ever."""
+    begun, row = perf_counter(), 0
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        while row < IN_A_ROW and perf_counter() - begun < LONGEST:
+            asked = perf_counter()
+            answer = client.get(path)
+            row = row + 1 if answer.is_success and perf_counter() - asked < AS_ALWAYS else 0
+    return perf_counter() - begun
 
 
 def resident(stage: Stage, pace: Pace, report: Report) -> None:
@@ -325,6 +394,24 @@ def resident(stage: Stage, pace: Pace, report: Report) -> None:
         )
 
 
+def growth(_stage: Stage, pace: Pace, report: Report) -> None:
+    """What a search and a booking cost in clinics of ten and a hundred times the size, beside the usual one."""
+    first: dict[str, float] = {}
+    for size in (1, 10, 100) if pace is FULL else (1, 10):
+        with set_up(GROWTH_DAYS, size=size) as grown, grown.api() as api:
+            wished = wishes(grown, MOST_WISHES)
+            for name, contestant in (
+                ("uncached search", asking(grown, api, searches(grown), connections=8)),
+                ("booking", asking(grown, api, bookings(grown, wished))),
+            ):
+                (samples,) = in_turns(pace, contestant)
+                row = plain(f"{name}, {grown.data.slots:,} slots", samples)
+                cost = median(one.cpu + one.database_cpu for one in samples)
+                row.ratio, row.limit = cost / first.setdefault(name, cost), "CPU to the smallest"
+                row.goal, row.at_most = 1.5, True
+                report.add(row)
+
+
 def plain(measure: str, samples: Sequence[Sample]) -> Row:
     """Tell of a measure that has no limit beside it."""
     rates = [one.rate for one in samples]
@@ -333,9 +420,10 @@ def plain(measure: str, samples: Sequence[Sample]) -> Row:
         measure,
         f"{median(rates):,.0f}/s ({min(rates):,.0f}..{max(rates):,.0f})",
         cpu=median(one.cpu for one in samples) * 1e6,
+        database_cpu=median(one.database_cpu for one in samples) * 1e6 or None,
         quantiles=quantiles(latencies),
         wrong=sum(one.wrong for one in samples),
     )
 
 
-ALL: Final = (cached_search, uncached_search, booking, race, mixed, sign_in, outbox, resident)
+ALL: Final = (cached_search, uncached_search, booking, race, mixed, sign_in, outbox, flooded, resident, growth)

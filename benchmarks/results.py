@@ -53,7 +53,9 @@ class Row:
     at_most: bool = False
     """Whether the ratio must stay below the goal, and not above."""
     cpu: float | None = None
-    """Microseconds per answer."""
+    """Microseconds of the process per answer."""
+    database_cpu: float | None = None
+    """The same of PostgreSQL."""
     quantiles: tuple[float, float, float] | None = None
     """p50, p95 and p99 in milliseconds."""
     wrong: int = 0
@@ -85,6 +87,7 @@ class Report:
     begun: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     machine: dict[str, str] = field(default_factory=MACHINE.copy)
     rows: list[Row] = field(default_factory=list)
+    capacity: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Print the row as it comes, and keep it."""
@@ -128,13 +131,14 @@ def compared(
         goal=goal,
         at_most=at_most,
         cpu=median(one.cpu for one in ours) * 1e6 or None,
+        database_cpu=median(one.database_cpu for one in ours) * 1e6 or None,
         quantiles=quantiles(latencies) if latencies else None,
         wrong=sum(one.wrong for one in [*ours, *theirs]),
     )
 
 
 HEAD: Final = (
-    f"{'measure':38} {'median (min..max)':26} {'ratio (min..max)':22} {'goal':>8}  {'CPU':>8}  "
+    f"{'measure':38} {'median (min..max)':26} {'ratio (min..max)':22} {'goal':>8}  {'CPU':>8} {'PG':>8}  "
     f"{'p50 / p95 / p99':>22}  wrong"
 )
 
@@ -146,9 +150,13 @@ def line(row: Row) -> str:
     sign = "≤" if row.at_most else "≥"
     goal = f"{sign} {row.goal:g}{'' if row.reached else ' !'}" if row.goal is not None else ""
     cpu = f"{row.cpu:,.0f} µs" if row.cpu else ""
+    database = f"{row.database_cpu:,.0f} µs" if row.database_cpu else ""
     times = " / ".join(f"{one:.1f}" for one in row.quantiles) + " ms" if row.quantiles else ""
     tail = f"  {row.limit}{' ' if row.limit and row.note else ''}{row.note}"
-    return f"{row.measure:38} {row.value:26} {ratio + spread:22} {goal:>8}  {cpu:>8}  {times:>22}  {row.wrong:>5}{tail}"
+    return (
+        f"{row.measure:38} {row.value:26} {ratio + spread:22} {goal:>8}  {cpu:>8} {database:>8}  {times:>22}  "
+        f"{row.wrong:>5}{tail}"
+    )
 
 
 def chart(rows: Sequence[Row]) -> str:

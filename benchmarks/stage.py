@@ -29,6 +29,7 @@ from healthcare.domain.kernel import UserId
 DATABASE: Final = "bench"
 DOCTORS, SPECIALTIES, SLOTS_A_DAY, SLOT_MINUTES = 200, 10, 16, 30
 PATIENTS: Final = 2000
+"""Of a clinic of the usual size; a larger one has so many times as many of all but the slots of a day."""
 COMES_UP_WITHIN: Final = 30.0
 SERVED, OTHERS = {0}, {1}
 """Processors: what is measured has one for itself; the load, PostgreSQL and Redis share the other."""
@@ -40,12 +41,22 @@ class Data:
 
     first_day: datetime
     days: int
+    doctors: list[UserId]
     patients: list[UserId]
 
     @property
     def slots(self) -> int:
         """How many there are."""
-        return DOCTORS * self.days * SLOTS_A_DAY
+        return len(self.doctors) * self.days * SLOTS_A_DAY
+
+    @property
+    def specialties(self) -> int:
+        """How many there are: however large the clinic, as many doctors have the same one."""
+        return len(self.doctors) * SPECIALTIES // DOCTORS
+
+    def specialty(self, place: int) -> str:
+        """Name the specialty of a doctor."""
+        return f"specialty-{place % self.specialties}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +163,8 @@ class Stage:
 
 
 @contextmanager
-def stage(days: int) -> Iterator[Stage]:
-    """Start both servers, with a database of so many days of slots, in a folder that is deleted afterwards."""
+def stage(days: int, *, size: int = 1) -> Iterator[Stage]:
+    """Start both servers, with so many days of slots of a clinic of a size, in a folder that is deleted afterwards."""
     with TemporaryDirectory(prefix="healthcare-bench-") as parent:
         Path(parent).chmod(0o711)
         folder = Path(parent, "servers")
@@ -162,7 +173,7 @@ def stage(days: int) -> Iterator[Stage]:
                 with psycopg.connect(servers.dsn("postgres"), autocommit=True) as admin:
                     admin.execute(f"CREATE DATABASE {DATABASE}")
                 create_key(Path(parent, "key.pem"))
-                one = Stage(servers, Path(parent), fill(servers.dsn(DATABASE), days))
+                one = Stage(servers, Path(parent), fill(servers.dsn(DATABASE), days, size))
                 pin(servers.guard_pid, OTHERS)
                 os.sched_setaffinity(0, OTHERS)
                 yield one
@@ -170,17 +181,17 @@ def stage(days: int) -> Iterator[Stage]:
             discard(folder)
 
 
-def fill(dsn: str, days: int) -> Data:
+def fill(dsn: str, days: int, size: int) -> Data:
     """Migrate, and copy people and slots in."""
     migrate(psycopg.conninfo.conninfo_to_dict(dsn))  # type: ignore[arg-type]
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    data = Data(today + timedelta(days=2), days, [UserId(uuid4()) for _ in range(PATIENTS)])
-    doctors = [uuid4() for _ in range(DOCTORS)]
-    with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
+    doctors, patients = ([UserId(uuid4()) for _ in range(number * size)] for number in (DOCTORS, PATIENTS))
+    data = Data(today + timedelta(days=2), days, doctors, patients)
+    with psycopg.connect(dsn) as connection, connection.cursor() as cursor, without_indexes(connection):
         with cursor.copy(
             "COPY users (id, email, email_key, full_name, role, time_zone, password_hash) FROM STDIN"
         ) as copy:
-            for role, ids in (("doctor", doctors), ("patient", data.patients)):
+            for role, ids in (("doctor", doctors), ("patient", patients)):
                 for place, id in enumerate(ids):
                     address = f"{id}@bench.example"
                     copy.write_row((id, address, address, f"{role.title()} {place}", role, "UTC", "!"))
@@ -189,32 +200,67 @@ def fill(dsn: str, days: int) -> Data:
             " registration_number) FROM STDIN"
         ) as copy:
             for place, id in enumerate(doctors):
-                copy.write_row((id, specialty(place), ["en"], 4900, "EUR", "UTC", "1"))
+                copy.write_row((id, data.specialty(place), ["en"], 4900, "EUR", "UTC", "1"))
+        times = [
+            (start, start + timedelta(minutes=SLOT_MINUTES))
+            for day in range(days)
+            for number in range(SLOTS_A_DAY)
+            for start in [data.first_day + timedelta(days=day, hours=8, minutes=SLOT_MINUTES * number)]
+        ]
         with cursor.copy("COPY slots (id, doctor_id, specialty, starts_at, ends_at) FROM STDIN") as copy:
-            for day in range(days):
-                for place, id in enumerate(doctors):
-                    for number in range(SLOTS_A_DAY):
-                        start = data.first_day + timedelta(days=day, hours=8, minutes=SLOT_MINUTES * number)
-                        copy.write_row((new_id(), id, specialty(place), start, start + timedelta(minutes=SLOT_MINUTES)))
-    with psycopg.connect(dsn, autocommit=True) as connection:
+            for start, end in times:
+                copy.write(
+                    "".join(
+                        f"{uuid4()}\t{id}\t{data.specialty(place)}\t{start}\t{end}\n"
+                        for place, id in enumerate(doctors)
+                    )
+                )
         # An eighth is booked already: plans that are made for empty tables say nothing about those of a clinic.
-        connection.execute(
+        cursor.execute(
             """
             INSERT INTO appointments (id, slot_id, doctor_id, patient_id, starts_at, ends_at, fee_amount, fee_currency,
                                       status, version)
             SELECT gen_random_uuid(), s.id, s.doctor_id, p.id, s.starts_at, s.ends_at, 4900, 'EUR', 'booked', 1
-              FROM (SELECT *, row_number() OVER (PARTITION BY starts_at ORDER BY id) AS place FROM slots) AS s
-              JOIN unnest(%s::uuid[]) WITH ORDINALITY AS p (id, place) USING (place)
+              FROM slots s
+              JOIN unnest(%s::uuid[]) WITH ORDINALITY AS d (id, place) ON d.id = s.doctor_id
+              JOIN unnest(%s::uuid[]) WITH ORDINALITY AS p (id, place) ON p.place = d.place
+             WHERE (d.place + extract(epoch FROM s.starts_at)::bigint / 1800) %% 8 = 0
             """,
-            [data.patients[: DOCTORS // 8]],
+            [doctors, patients],
         )
+    with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
     return data
 
 
-def specialty(place: int) -> str:
-    """Name the specialty of a doctor."""
-    return f"specialty-{place % SPECIALTIES}"
+@contextmanager
+def without_indexes(connection: "psycopg.Connection[tuple[object, ...]]") -> Iterator[None]:
+    """Drop what would be kept up to date row by row, and make the same anew in the end."""
+    connection.execute("SET session_replication_role = replica")  # what is copied refers to what is copied
+    connection.execute("SET maintenance_work_mem = '512MB'")
+    made = []
+    for table in ("slots", "appointments"):
+        constraints = connection.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conrelid = %s::regclass AND contype = 'x'",
+            [table],
+        ).fetchall()
+        indexes = connection.execute(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+            " WHERE indrelid = %s::regclass AND NOT indisprimary"
+            "   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)",
+            [table],
+        ).fetchall()
+        for name, definition in constraints:
+            connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}".encode())
+            made.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+        for name, definition in indexes:
+            connection.execute(f"DROP INDEX {name}".encode())
+            made.append(str(definition))
+    yield
+    for statement in made:
+        connection.execute(statement.encode())
+    connection.execute("SET session_replication_role = origin")
 
 
 Wish = tuple[UUID, UserId]
@@ -222,20 +268,22 @@ Wish = tuple[UUID, UserId]
 
 
 def wishes(stage: Stage, most: int) -> list[Wish]:
-    """Return slots that nobody has, in no order, each with a patient for whom nothing speaks against it."""
+    """Return slots that nobody has, in no order, each with one of 2,000 patients for whom nothing speaks against it."""
     with stage.connect() as connection:
         rows = connection.execute(
             """
-            SELECT id, place
-              FROM (SELECT id, row_number() OVER (PARTITION BY starts_at ORDER BY id) AS place FROM slots) AS s
+            SELECT s.id, s.starts_at, d.place
+              FROM slots s TABLESAMPLE BERNOULLI (%s)
+              JOIN unnest(%s::uuid[]) WITH ORDINALITY AS d (id, place) ON d.id = s.doctor_id
              WHERE NOT EXISTS (SELECT FROM appointments a WHERE a.slot_id = s.id)
-             ORDER BY md5(id::text)
+             ORDER BY md5(s.id::text)
              LIMIT %s
             """,
-            [most],
+            [min(100.0, 200.0 * most / stage.data.slots), stage.data.doctors, most],
         ).fetchall()
-    # Nobody is given two slots of one time, here or in `fill`.
-    return [(slot, stage.data.patients[-place]) for slot, place in rows]  # type: ignore[misc,operator]
+    # Those who have booked in `fill` are others, and nobody is given two slots of one time.
+    found = {(start, int(str(place)) % PATIENTS): slot for slot, start, place in rows}
+    return [(slot, stage.data.patients[-1 - patient]) for (_, patient), slot in found.items()]  # type: ignore[misc]
 
 
 def free_port() -> int:
