@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from healthcare.application.scheduling.search import SearchSlots
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.anyio
 
 SEARCH = f"/booking/slots/search?specialty=cardiology&date={TOMORROW.date()}"
 BOOK = "/booking/slots/book"
+
+
+def answered() -> float:
+    """Return how many GET requests were answered 503 at the door."""
+    labels = {"method": "GET", "route": "none", "status": "503"}
+    return REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) or 0.0
 
 
 class Standstill:
@@ -44,7 +51,7 @@ def clinic(monkeypatch: pytest.MonkeyPatch) -> Clinic:
 
 
 async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clinic) -> None:
-    still = Standstill(clinic)
+    still, before = Standstill(clinic), answered()
     async with client_of(clinic, use_cases=still.can) as client:
         inside = asyncio.create_task(client.get(SEARCH))
         await asyncio.sleep(0.05)
@@ -61,6 +68,7 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
     assert away[0].headers["content-type"] == "application/problem+json"
     assert (head.status_code, head.content) == (503, b"")
     assert [line["event"] for line in lines] == ["crowded"]
+    assert answered() - before == 3  # what patients could not do is counted against the availability
     assert (alive.status_code, served.status_code, after.status_code) == (200, 200, 200)
 
 

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from healthcare.application.uow import Busy
 from healthcare.domain.kernel import NewId
 from healthcare.entrypoints.api.drained import Drained
-from healthcare.entrypoints.api.observed import complete, request_id_of
+from healthcare.entrypoints.api.observed import complete, measure, request_id_of
 from healthcare.entrypoints.api.problems import written
 
 MOST_AT_WORK: Final = 256
@@ -73,8 +73,9 @@ class Door:
         self._tell()
         request_id = request_id_of(scope["headers"]) or str(self.new_id())
         status, headers, body = written(Busy(), request_id)
-        if scope["type"] == ScopeType.HTTP and scope["method"] == "HEAD":
-            body = b""
+        if scope["type"] == ScopeType.HTTP:
+            measure(scope, status, 0.0)
+            body = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.start", "status": status, "headers": complete(headers, request_id)})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 

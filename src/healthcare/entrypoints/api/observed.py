@@ -90,11 +90,17 @@ def complete(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tu
     return [*given, *missing, (b"x-request-id", request_id.encode())]
 
 
-def _tell(scope: HTTPScope, status: int, seconds: float) -> None:
+def measure(scope: HTTPScope, status: int, seconds: float) -> tuple[str, str]:
+    """Count an answer; return the method and the route under which it is counted."""
     # Templates instead of paths and known methods only: what callers make up must not become a series of its own.
     method = scope["method"] if scope["method"] in METHODS else "other"
     route = scope.get("path_template") or "none"
     _duration(method, route, status).observe(seconds)
+    return method, route
+
+
+def _tell(scope: HTTPScope, status: int, seconds: float) -> None:
+    method, route = measure(scope, status, seconds)
     log.info("request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 1))
 
 
