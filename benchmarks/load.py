@@ -1,7 +1,7 @@
 """A load of HTTP requests: so many connections, each of which asks again as soon as it is answered."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -142,11 +142,12 @@ class Flooded(Load):
 class FloodLine(asyncio.Protocol):
     """One connection, on which the flood asks when it is free."""
 
-    def __init__(self, done: Flooded, free: list["FloodLine"]) -> None:
+    def __init__(self, done: Flooded, free: deque["FloodLine"]) -> None:
         self._done, self._free = done, free
         self._buffer = bytearray()
         self._asked: Request | None = None
         self._due = 0.0
+        self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -178,6 +179,7 @@ class FloodLine(asyncio.Protocol):
         self._free.append(self)
 
     def connection_lost(self, _exc: Exception | None) -> None:
+        self.open = False
         if self._asked is not None:
             self._done.wrong["connection lost"] += 1
 
@@ -195,17 +197,19 @@ TICK: Final = 0.002
 
 async def flood(port: int, requests: Iterator[Request], *, rate: float, seconds: float) -> Flooded:
     """Ask so many times a second, whatever is answered, and however late."""
-    done, free = Flooded(), list[FloodLine]()
+    done, free, lines = Flooded(), deque[FloodLine](), list[FloodLine]()
     loop = asyncio.get_running_loop()
-    lines = [
-        (await loop.create_connection(lambda: FloodLine(done, free), "127.0.0.1", port))[1] for _ in range(MOST_LINES)
-    ]
     begun = perf_counter()
     sent = 0
     while (now := perf_counter() - begun) < seconds:
         while sent < now * rate:
+            while free and not free[0].open:
+                lines.remove(free.popleft())  # the server has hung up, as nothing was asked for some seconds
+            if not free and len(lines) < MOST_LINES:
+                _, line = await loop.create_connection(lambda: FloodLine(done, free), "127.0.0.1", port)
+                lines.append(line)
             if free:
-                free.pop().ask(next(requests), begun + sent / rate)
+                free.popleft().ask(next(requests), begun + sent / rate)
             else:
                 done.given_up += 1
             sent += 1

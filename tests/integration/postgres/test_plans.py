@@ -382,7 +382,7 @@ async def test_no_path_reads_a_big_table_from_end_to_end(crowded: Conninfo, name
 @pytest.mark.parametrize(
     ("name", "without", "table"),
     [
-        ("search", "DROP INDEX slots_by_specialty", "slots"),
+        ("search", "DROP INDEX free_time", "slots"),
         ("booking", "DROP INDEX one_live_appointment_per_slot", "appointments"),
         ("booking", "ALTER TABLE idempotency_keys DROP CONSTRAINT one_effect_per_key", "idempotency_keys"),
         ("no-shows", "DROP INDEX appointments_by_end", "appointments"),

@@ -112,8 +112,8 @@ def test_a_server_that_forgets_when_its_machine_stops_is_found_out(untouched: Wo
                 "a_hold_has_an_end": "ALTER TABLE appointments DROP CONSTRAINT a_hold_has_an_end",
                 "status_is_known": "ALTER TABLE appointments DROP CONSTRAINT status_is_known",
                 "holds_by_patient": "DROP INDEX holds_by_patient",
-                "slots_by_specialty": """
-                    UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'slots_by_specialty'::regclass
+                "free_time": """
+                    UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'free_time'::regclass
                     """,
                 "one_account_per_email": """
                     UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_account_per_email'::regclass
