@@ -45,3 +45,9 @@ async def test_hashes_are_salted(passwords: Passwords) -> None:
 
 async def test_a_new_hash_is_not_outdated(passwords: Passwords) -> None:
     assert not passwords.is_outdated(await passwords.hash(PASSWORD))
+
+
+async def test_where_nobody_waits_there_is_a_place_and_asking_takes_none(passwords: Passwords) -> None:
+    for _ in range(100):
+        passwords.require_place()
+    assert await passwords.verify(PASSWORD, await passwords.hash(PASSWORD))
