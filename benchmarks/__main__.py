@@ -1,4 +1,4 @@
-"""Measure everything: `make bench`, or in two minutes `make bench-quick`."""
+"""Measure everything: `make bench`, or in three minutes all but growth: `make bench-quick`."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ FOLDER: Final = Path("benchmarks", "results")
 
 
 def main() -> int:
-    """Run, print, write; end with 1 where an answer was wrong or a goal was missed."""
+    """Run, print, write; end with 1 where an answer was wrong."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, and nothing that grows")
     parser.add_argument("--only", default="", help="measures whose name holds this")

@@ -37,18 +37,6 @@ class Load:
         """Right answers per second."""
         return len(self.latencies) / self.seconds
 
-    def quantile(self, share: float) -> float:
-        """Return the latency in seconds that this share of the answers did not exceed."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
-
-    def add(self, other: "Load") -> None:
-        """Count another load into this one."""
-        self.latencies += other.latencies
-        self.statuses += other.statuses
-        self.wrong += other.wrong
-        self.seconds += other.seconds
-
 
 class Line(asyncio.Protocol):
     """One connection, which asks until the time is up or there is nothing left to ask."""

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import uvloop
 
-from benchmarks.load import Load, Request, flood, get, load, post
+from benchmarks.load import Request, flood, get, load, post
 from benchmarks.pgbench import SQL, pgbench, write_down
 from benchmarks.processes import memory, pin
 from benchmarks.results import Report, Row, Sample, compared, quantiles
@@ -372,10 +372,7 @@ def resident(stage: Stage, pace: Pace, report: Report) -> None:
     requests = 1_000_000 if pace is FULL else 20_000
     with stage.api() as api:
         path = search_path(stage, limit=20)
-        warm = Load()
-        warm.add(
-            uvloop.run(load(api.port, islice(repeat(Request(get(path))), 20_000), connections=CONNECTIONS, seconds=60))
-        )
+        uvloop.run(load(api.port, islice(repeat(Request(get(path))), 20_000), connections=CONNECTIONS, seconds=60))
         before = memory(api.pid)
         done = uvloop.run(
             load(api.port, islice(repeat(Request(get(path))), requests), connections=CONNECTIONS, seconds=1200)

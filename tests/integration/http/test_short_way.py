@@ -1,11 +1,15 @@
 """Searches are answered in front of Litestar where nothing is wrong with them: with the same words as by Litestar."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
 
+from healthcare.application.scheduling.search import SearchSlots
+from healthcare.application.uow import Unavailable, UnitOfWork
 from tests.builders import HOUR, TOMORROW
 from tests.clinic import Clinic
 from tests.integration.http.conftest import client_of
@@ -93,3 +97,18 @@ async def test_a_search_that_has_been_read_once_is_decided_anew() -> None:
 
     assert len(before.json()["items"]) == 5
     assert len(after.json()["items"]) == 2
+
+
+async def test_a_search_that_fails_is_not_repeated_on_the_long_way() -> None:
+    """Where there is no answer, asking twice makes it worse."""
+    clinic, asked = Clinic(), list[object]()
+
+    def away() -> AbstractAsyncContextManager[UnitOfWork]:
+        asked.append(clinic)
+        raise Unavailable
+
+    search = SearchSlots(away, clinic.cache, clinic.clock)
+    async with client_of(clinic, use_cases=replace(clinic.can, search_slots=search)) as client:
+        answer = await client.get(f"{PATH}?{QUERIES[0]}")
+
+    assert (answer.status_code, answer.json()["code"], len(asked)) == (503, "unavailable", 1)

@@ -108,6 +108,17 @@ async def test_a_read_that_takes_too_long_is_not_repeated(world: World) -> None:
         assert await uow.users.count_admins() == 0
 
 
+async def test_what_a_connection_has_prepared_outlives_a_transaction_that_only_read(world: World) -> None:
+    """At a ROLLBACK the driver would forget it, and every statement would be planned anew."""
+    prepared = "SELECT statement FROM pg_prepared_statements"
+    async with opened(world, size=1) as database:
+        await in_a_transaction(database)
+        async with database.begin() as uow:
+            assert isinstance(uow, PostgresUnitOfWork)
+            found = await uow.users.session.read(prepared)
+    assert any("admin" in row["statement"] for row in found)
+
+
 async def test_where_one_only_reads_nothing_is_written(world: World) -> None:
     async with opened(world) as database, database.read() as uow:
         with pytest.raises(RuntimeError):
