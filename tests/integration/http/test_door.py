@@ -4,17 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import UnitOfWork
+from healthcare.domain.kernel import NotFound
+from healthcare.domain.scheduling.diary import Ask
+from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints.api import door
+from healthcare.entrypoints.api.request import KEY_HEADER
 from tests.builders import TOMORROW
 from tests.clinic import Clinic
-from tests.integration.http.conftest import client_of
+from tests.integration.http.conftest import Api, client_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,12 +35,20 @@ def answered() -> float:
 
 
 class Standstill:
-    """Keeps searches in the database until it is over."""
+    """Keeps searches and bookings in the database until it is over."""
 
     def __init__(self, clinic: Clinic) -> None:
         self.over = asyncio.Event()
         self._read = clinic.database.read
-        self.can = replace(clinic.can, search_slots=SearchSlots(self.read, clinic.cache, clinic.clock))
+        self.can = replace(
+            clinic.can,
+            search_slots=SearchSlots(self.read, clinic.cache, clinic.clock),
+            book_appointment=BookAppointment(self.decide),
+        )
+
+    async def decide(self, _ask: Ask) -> Appointment:
+        await self.over.wait()
+        raise NotFound
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:
@@ -46,7 +60,7 @@ class Standstill:
 @pytest.fixture
 def clinic(monkeypatch: pytest.MonkeyPatch) -> Clinic:
     """A clinic that serves one at a time."""
-    monkeypatch.setattr(door, "MOST_AT_WORK", 1)
+    monkeypatch.setattr(door, "PLACES", 1)
     return Clinic()
 
 
@@ -70,6 +84,40 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
     assert [line["event"] for line in lines] == ["crowded"]
     assert answered() - before == 3  # what patients could not do is counted against the availability
     assert (alive.status_code, served.status_code, after.status_code) == (200, 200, 200)
+
+
+@pytest.mark.parametrize(("places", "status"), [(1, 503), (2, 404)])
+async def test_who_travels_together_with_others_takes_one_place(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, places: int, status: int
+) -> None:
+    monkeypatch.setattr(door, "PLACES", places)
+    still = Standstill(clinic)
+    patient = await clinic.user()
+    async with client_of(clinic, use_cases=still.can) as client:
+        headers = Api(clinic, client).signed(patient.id)
+        inside = asyncio.create_task(
+            client.post(BOOK, json={"slot_id": str(uuid4())}, headers=headers | {KEY_HEADER: "mine"})
+        )
+        await asyncio.sleep(0.05)
+        other = await client.get("/nowhere")
+        still.over.set()
+        await inside
+
+    assert other.status_code == status
+
+
+@pytest.mark.parametrize(("places", "status"), [(4, 503), (5, 404)])
+async def test_a_search_takes_four(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, places: int, status: int) -> None:
+    monkeypatch.setattr(door, "PLACES", places)
+    still = Standstill(clinic)
+    async with client_of(clinic, use_cases=still.can) as client:
+        inside = asyncio.create_task(client.get(SEARCH))
+        await asyncio.sleep(0.05)
+        other = await client.get("/nowhere")
+        still.over.set()
+        await inside
+
+    assert other.status_code == status
 
 
 async def test_who_has_not_said_everything_keeps_nobody_out(clinic: Clinic) -> None:

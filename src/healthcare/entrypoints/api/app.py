@@ -16,7 +16,7 @@ from healthcare.entrypoints.api.auth import authenticated
 from healthcare.entrypoints.api.consultation import ConsultationController
 from healthcare.entrypoints.api.directory import DirectoryController
 from healthcare.entrypoints.api.docs import DocsController
-from healthcare.entrypoints.api.door import Crowd, Door
+from healthcare.entrypoints.api.door import BY_ITSELF, Crowd, Door
 from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.identity import IdentityController
 from healthcare.entrypoints.api.observed import Observed
@@ -55,7 +55,7 @@ def create_app(
             raise failure
         authenticate(request)  # no guard of Litestar's: for each request and guard it copies the route's handler
         await read(request)
-        crowd.enter(request.scope)
+        crowd.enter(request.scope, 1 if request.shape.together else BY_ITSELF)
 
     app = Litestar(
         [

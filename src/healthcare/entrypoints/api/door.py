@@ -14,36 +14,40 @@ from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.observed import complete, measure, request_id_of
 from healthcare.entrypoints.api.problems import written
 
-MOST_AT_WORK: Final = 256
-"""As many as may wait for a connection to PostgreSQL; the slowest reads are still answered within their second."""
+PLACES: Final = 1024
+"""As many requests as the HTTP server lets in at a time."""
+BY_ITSELF: Final = 4
+"""Places of a request that may want a connection to PostgreSQL: as many of them fit in as may wait for one, and the slowest
+reads are still answered within their second. One that travels together with others takes one place."""
 SILENCE: Final = 1.0
 """Seconds between two lines in the log about those who are turned away."""
 ALWAYS_OPEN: Final = ("/health/", "/metrics")
 """For those who want to know how bad it is."""
 
-AT_WORK: Final = "at_work"
+TAKEN: Final = "places"
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Crowd:
-    """The requests that are worked on.
+    """The requests that are worked on, by the places that they take.
 
     One counts from the moment in which all of it is there: clients that take their time to send something keep nobody
     out.
     """
 
-    number: int = 0
+    taken: int = 0
+    """Places."""
 
-    def enter(self, scope: Scope) -> None:
-        """Count a request."""
-        if AT_WORK not in scope:
-            scope[AT_WORK] = True  # type: ignore[typeddict-unknown-key]  # it is for us alone
-            self.number += 1
+    def enter(self, scope: Scope, places: int = BY_ITSELF) -> None:
+        """Count a request, once."""
+        if TAKEN not in scope:
+            scope[TAKEN] = places  # type: ignore[typeddict-unknown-key]  # it is for us alone
+            self.taken += places
 
     def leave(self, scope: Scope) -> None:
         """Count it no longer."""
-        self.number -= AT_WORK in scope
+        self.taken -= scope.get(TAKEN, 0)  # type: ignore[operator]  # likewise
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ class Door:
         """Let the request in, or turn it away."""
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
-        elif self.crowd.number >= MOST_AT_WORK and not scope["path"].startswith(ALWAYS_OPEN):
+        elif self.crowd.taken >= PLACES and not scope["path"].startswith(ALWAYS_OPEN):
             await Drained(self.turn_away)(scope, receive, send)
         else:
             try:
@@ -82,5 +86,5 @@ class Door:
     def _tell(self) -> None:
         self.turned_away += 1
         if monotonic() - self.told_at >= SILENCE:
-            log.warning("crowded", turned_away=self.turned_away, at_work=self.crowd.number)
+            log.warning("crowded", turned_away=self.turned_away, places_taken=self.crowd.taken)
             self.turned_away, self.told_at = 0, monotonic()

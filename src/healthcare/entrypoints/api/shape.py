@@ -1,6 +1,7 @@
 """What a route takes and which use case it drives, read off its handler's signature once, at the start."""
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, fields
 from typing import Final, Self, get_args
 
 from litestar import Litestar
@@ -8,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
+from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.policy import POLICY, Action
 
 SHAPE: Final = "shape"
@@ -34,22 +36,25 @@ class Shape:
     """Whether it takes an idempotency key."""
     conditional: bool
     """Whether it must be told which version the caller has seen."""
+    together: bool
+    """Whether what it asks for is decided together with what others ask for."""
 
     @classmethod
     def of(cls, handler: HTTPRouteHandler) -> Self:
         """Read the signature."""
         parameters = handler.parsed_fn_signature.parameters
-        actions = {
-            action
+        driven = {
+            action: parameter.annotation
             for parameter in parameters.values()
             if isinstance(action := getattr(parameter.annotation, "action", None), Action)
         }
         return cls(
-            action=_only(actions, handler),
+            action=_only(driven.keys(), handler),
             query=_query_of(parameters["request"].raw) if "request" in parameters else NoQuery,
             body=parameters["data"].annotation if "data" in parameters else None,
             keyed=bool(handler.opt.get("keyed")),
             conditional=bool(handler.opt.get("conditional")),
+            together=any({field.type for field in fields(one)} == {Decide} for one in driven.values()),
         )
 
     @property
@@ -73,7 +78,7 @@ def handlers(app: Litestar) -> list[HTTPRouteHandler]:
     return [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
 
 
-def _only(actions: set[Action], handler: HTTPRouteHandler) -> Action | None:
+def _only(actions: Set[Action], handler: HTTPRouteHandler) -> Action | None:
     # The framework itself answers OPTIONS, with the methods that a path takes and nothing else.
     is_open = handler.opt.get("open") or handler.http_methods == {"OPTIONS"}
     if len(actions) != (0 if is_open else 1) or not actions <= POLICY.keys():
