@@ -1,5 +1,6 @@
 """What somebody may be told: in time, understandably, truthfully, and the same for the same key."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -38,8 +39,8 @@ def answered_well(one: Try, *, unanswered: bool) -> Iterator[str]:
         if not unanswered:
             yield f"not answered: {one}"
         return
-    if one.ended is None or one.ended - one.began > one.seconds + ALLOWANCE:
-        yield f"answered late: {one}"
+    if (took := (one.ended or math.inf) - one.began) > one.seconds + ALLOWANCE:
+        yield f"answered late, after {took:.2f} s: {one}"
     match one.status:
         case 200 | 201 | 204:
             return

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 from healthcare.domain.identity.errors import InvalidToken
 from healthcare.domain.identity.ports import Tokens
-from healthcare.domain.kernel import Clock, NotFound, Unauthenticated
+from healthcare.domain.kernel import Actor, Clock, NotFound, Unauthenticated
 from healthcare.entrypoints.api.request import ApiRequest
 
 BEARER: Final = re.compile(r"bearer +([^ ]+) *", re.IGNORECASE)
@@ -43,6 +42,6 @@ def authenticated(tokens: Tokens, clock: Clock) -> Authenticate:
         if len(given) > 1 or not bearer:
             raise InvalidToken
         user = tokens.read(bearer[1], now=clock.now())
-        request.scope["user"] = replace(request.user, user=user)
+        request.scope["user"] = Actor(user, request.user.request)
 
     return authenticate

@@ -17,8 +17,8 @@ from healthcare.entrypoints.api.problems import written
 PLACES: Final = 1024
 """As many requests as the HTTP server lets in at a time."""
 BY_ITSELF: Final = 4
-"""Places of a request that may want a connection to PostgreSQL: as many of them fit in as may wait for one, and the slowest
-reads are still answered within their second. One that travels together with others takes one place."""
+"""Places of a request that may want a connection to PostgreSQL: no more of them fit in than may wait for one, and the
+slowest reads are still answered within their second. One that travels together with others takes one place."""
 SILENCE: Final = 1.0
 """Seconds between two lines in the log about those who are turned away."""
 ALWAYS_OPEN: Final = ("/health/", "/metrics")

@@ -1,6 +1,6 @@
 """What a route takes and which use case it drives, read off its handler's signature once, at the start."""
 
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final, Self, get_args
 
@@ -49,7 +49,7 @@ class Shape:
             if isinstance(action := getattr(parameter.annotation, "action", None), Action)
         }
         return cls(
-            action=_only(driven.keys(), handler),
+            action=_only(driven, handler),
             query=_query_of(parameters["request"].raw) if "request" in parameters else NoQuery,
             body=parameters["data"].annotation if "data" in parameters else None,
             keyed=bool(handler.opt.get("keyed")),
@@ -78,10 +78,10 @@ def handlers(app: Litestar) -> list[HTTPRouteHandler]:
     return [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
 
 
-def _only(actions: Set[Action], handler: HTTPRouteHandler) -> Action | None:
+def _only(actions: Mapping[Action, type], handler: HTTPRouteHandler) -> Action | None:
     # The framework itself answers OPTIONS, with the methods that a path takes and nothing else.
     is_open = handler.opt.get("open") or handler.http_methods == {"OPTIONS"}
-    if len(actions) != (0 if is_open else 1) or not actions <= POLICY.keys():
+    if len(actions) != (0 if is_open else 1) or not actions.keys() <= POLICY.keys():
         raise RouteWithoutUseCase(f"{handler} drives {sorted(actions) or 'no use case'}")
     return next(iter(actions), None)
 

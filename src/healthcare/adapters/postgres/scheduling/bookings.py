@@ -266,23 +266,27 @@ class PostgresBookings:
 def questions(asked: Sequence[Ask], found: Whereabouts) -> dict[str, object]:
     """Return the parameters of LOCK and LOOK."""
     callers = [one.actor.user for one in asked if one.actor.user]
-    wishes = [
-        (found[one.appointment][1] if one.appointment and one.appointment in found else one.actor.user, one.slot)
-        for one in asked
-        if one.slot
+    movers = [
+        (found[one.appointment][1] if one.appointment and one.appointment in found else one.actor.user) for one in asked
     ]
-    keyed = [(one.actor.user, one.key) for one in asked if one.key]
+    wishes = [(patient, one.slot) for patient, one in zip(movers, asked, strict=True) if patient and one.slot]
+    keyed = [(one.actor.user, one.key) for one in asked if one.actor.user and one.key]
     return {
-        "callers": callers,
-        "appointments": list(found),
-        "slots": [*(one.slot for one in asked if one.slot), *(slot for slot, _ in found.values())],
-        "patients": [*callers, *(patient for _, patient in found.values())],
-        "movers": [patient for patient, _ in wishes],
-        "targets": [slot for _, slot in wishes],
-        "owners": [user for user, _ in keyed],
+        "callers": array(callers),
+        "appointments": array(found),
+        "slots": array([*(one.slot for one in asked if one.slot), *(slot for slot, _ in found.values())]),
+        "patients": array([*callers, *(patient for _, patient in found.values())]),
+        "movers": array(patient for patient, _ in wishes),
+        "targets": array(slot for _, slot in wishes),
+        "owners": array(user for user, _ in keyed),
         "keys": [key for _, key in keyed],
         "action": Action.BOOK_APPOINTMENT,
     }
+
+
+def array(ids: Iterable[UUID]) -> str:
+    """Write ids as an array of PostgreSQL; psycopg, which looks at each element by itself, takes twice as long."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def changes(diary: Diary) -> Sequence[Sequence[Appointment]]:
