@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import UnitOfWork
+from healthcare.domain.identity.errors import HashingQueueFull
 from healthcare.domain.kernel import NotFound
 from healthcare.domain.scheduling.diary import Ask
 from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints.api import door
 from healthcare.entrypoints.api.request import KEY_HEADER
-from tests.builders import TOMORROW
+from tests.builders import TOMORROW, FakePasswords
 from tests.clinic import Clinic
 from tests.integration.http.conftest import Api, client_of
 
@@ -118,6 +119,28 @@ async def test_a_search_takes_four(clinic: Clinic, monkeypatch: pytest.MonkeyPat
         await inside
 
     assert other.status_code == status
+
+
+class Full(FakePasswords):
+    """Passwords for which no more can wait."""
+
+    def require_place(self) -> None:
+        raise HashingQueueFull
+
+
+async def test_whose_password_cannot_wait_is_turned_away_before_anything_is_read() -> None:
+    clinic = Clinic()
+    log_in = replace(clinic.can.log_in, passwords=Full())
+    labels = {"method": "POST", "route": "/auth/login", "status": "429"}
+    async with client_of(clinic, use_cases=replace(clinic.can, log_in=log_in)) as client:
+        with capture_logs() as lines:
+            away = await client.post("/auth/login", content="no JSON")
+        other = await client.get(SEARCH)
+
+    assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (429, "hashing-queue-full", "1")
+    assert [line["event"] for line in lines] == ["crowded"]
+    assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels)
+    assert other.status_code == 200
 
 
 async def test_who_has_not_said_everything_keeps_nobody_out(clinic: Clinic) -> None:

@@ -18,7 +18,7 @@ from healthcare.entrypoints.api.directory import DirectoryController
 from healthcare.entrypoints.api.docs import DocsController
 from healthcare.entrypoints.api.door import BY_ITSELF, Crowd, Door
 from healthcare.entrypoints.api.drained import Drained
-from healthcare.entrypoints.api.identity import IdentityController
+from healthcare.entrypoints.api.identity import LOG_IN_PATH, IdentityController
 from healthcare.entrypoints.api.observed import Observed
 from healthcare.entrypoints.api.openapi import document
 from healthcare.entrypoints.api.operations import OperationsController
@@ -85,7 +85,8 @@ def create_app(
     _tell_all_methods(app)
     app.state.openapi = document(app)
     searches = ShortWay(Drained(app.asgi_handler), use_cases.search_slots, crowd.enter)
-    app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id)
+    needs = {LOG_IN_PATH: use_cases.log_in.passwords.require_place}
+    app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id, needs)
     return app
 
 

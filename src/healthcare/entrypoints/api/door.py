@@ -1,6 +1,8 @@
 """How many requests are worked on at a time. Whoever comes when there are too many is told so at once."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -9,10 +11,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from healthcare.application.uow import Busy
-from healthcare.domain.kernel import NewId
+from healthcare.domain.kernel import NewId, Refusal
 from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.observed import complete, measure, request_id_of
-from healthcare.entrypoints.api.problems import written
+from healthcare.entrypoints.api.problems import code_of, written
 
 PLACES: Final = 1024
 """As many requests as the HTTP server lets in at a time."""
@@ -57,6 +59,8 @@ class Door:
     app: ASGIApp
     crowd: Crowd
     new_id: NewId
+    needs: Mapping[str, Callable[[], None]]
+    """By path, what raises a refusal where no such request can be served, whatever it says."""
     turned_away: int = 0
     told_at: float = -SILENCE
 
@@ -64,27 +68,40 @@ class Door:
         """Let the request in, or turn it away."""
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
-        elif self.crowd.taken >= PLACES and not scope["path"].startswith(ALWAYS_OPEN):
-            await Drained(self.turn_away)(scope, receive, send)
+        elif reason := self._reason(scope["path"]):
+            await Drained(partial(self._turn_away, reason))(scope, receive, send)
         else:
             try:
                 await self.app(scope, receive, send)
             finally:
                 self.crowd.leave(scope)
 
-    async def turn_away(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Say that there are too many."""
-        self._tell()
+    def _reason(self, path: str) -> Exception | None:
+        if self.crowd.taken >= PLACES and not path.startswith(ALWAYS_OPEN):
+            return Busy()
+        if need := self.needs.get(path):
+            try:
+                need()
+            except Refusal as refusal:
+                return refusal
+        return None
+
+    async def _turn_away(self, reason: Exception, scope: Scope, _receive: Receive, send: Send) -> None:
+        self._tell(reason)
         request_id = request_id_of(scope["headers"]) or str(self.new_id())
-        status, headers, body = written(Busy(), request_id)
+        status, headers, body = written(reason, request_id)
         if scope["type"] == ScopeType.HTTP:
+            if scope["path"] in self.needs:
+                scope["path_template"] = scope["path"]
             measure(scope, status, 0.0)
             body = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.start", "status": status, "headers": complete(headers, request_id)})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def _tell(self) -> None:
+    def _tell(self, reason: Exception) -> None:
         self.turned_away += 1
         if monotonic() - self.told_at >= SILENCE:
-            log.warning("crowded", turned_away=self.turned_away, places_taken=self.crowd.taken)
+            log.warning(
+                "crowded", code=code_of(type(reason)), turned_away=self.turned_away, places_taken=self.crowd.taken
+            )
             self.turned_away, self.told_at = 0, monotonic()

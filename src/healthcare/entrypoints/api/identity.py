@@ -1,6 +1,6 @@
 """/auth: registering, signing in, roles."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from litestar import Controller, get, post
@@ -18,6 +18,8 @@ from healthcare.entrypoints.api.bodies import Text, Zone
 from healthcare.entrypoints.api.request import ApiRequest
 from healthcare.entrypoints.api.shape import NoQuery
 from healthcare.entrypoints.api.wiring import Use
+
+LOG_IN_PATH: Final = "/auth/login"
 
 Address = Annotated[str, Meta(max_length=LONGEST_EMAIL, extra_json_schema={"format": "email"})]
 Password = Annotated[str, Meta(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]
@@ -99,7 +101,9 @@ class IdentityController(Controller):
         )
         return UserBody.of(user)
 
-    @post("/login", status_code=200, summary="Sign in", refuses=(SignInFailed, HashingQueueFull))
+    @post(
+        LOG_IN_PATH.removeprefix("/auth"), status_code=200, summary="Sign in", refuses=(SignInFailed, HashingQueueFull)
+    )
     async def log_in(
         self, request: ApiRequest[NoQuery], data: JSONBody[LogInRequest], log_in: Use[LogIn]
     ) -> SignedInBody:
