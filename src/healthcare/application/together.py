@@ -74,11 +74,20 @@ class Together(Generic[Ask, Answer]):
         loop = asyncio.get_running_loop()
         one: Waiting[Ask, Answer] = Waiting(ask, loop.create_future(), monotonic() + remaining(LONGEST), copy_context())
         self._queue.append(one)
+        # Runs that have set off may last longer than this one can wait.
+        patience = loop.call_later(one.left - TOO_LATE, self._give_up, one)
         if not self._called and len(self._runs) < LANES:
             # Not at once: others may be about to ask in this same turn of the loop.
             loop.call_soon(self._set_off)
             self._called = True
-        return await one.answer
+        try:
+            return await one.answer
+        finally:
+            patience.cancel()
+
+    def _give_up(self, one: Waiting[Ask, Answer]) -> None:
+        if one in self._queue:
+            one.fail(Busy("it took too long until it was their turn"))
 
     def _set_off(self) -> None:
         self._called = False
@@ -126,6 +135,6 @@ class Together(Generic[Ask, Answer]):
             for one in run:
                 one.fail(failure)
             return
-        for one in run:
+        for one in sorted(run, key=lambda one: one.end):  # so that nobody waits for somebody who may take longer
             if not one.answer.done():
                 await self._travel([one])

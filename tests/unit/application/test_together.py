@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from healthcare.application import together as module
 from healthcare.application.deadline import answer_within
 from healthcare.application.scheduling.decide import DecideTogether
-from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, Together, Waiting
+from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, TOO_LATE, Together, Waiting
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Conflict, Refusal
 from healthcare.domain.scheduling.diary import Ask, Booking, Diary
@@ -185,6 +185,39 @@ async def test_who_has_too_little_time_left_cuts_nobody_short() -> None:
 
     assert answers == ["Busy", "for 4"]
     assert runs.seen == [[4]]
+
+
+async def test_who_has_less_time_than_the_runs_before_them_is_told_in_time() -> None:
+    runs = Runs()
+    together = Together(runs)
+    runs.go_on.clear()
+    asking = [asyncio.create_task(outcome(together, 0))]
+    await settle()
+    asking += [asyncio.create_task(outcome(together, 0)) for _ in range(LANES - 1)]
+    await settle()
+
+    with answer_within(TOO_LATE + 0.1):
+        async with asyncio.timeout(TOO_LATE):
+            assert await outcome(together, 2) == "Busy"
+
+    runs.go_on.set()
+    assert set(await asyncio.gather(*asking)) == {"for 0"}
+    assert runs.seen == [[0]] * LANES
+
+
+async def test_who_has_the_least_time_goes_first_when_a_run_is_repeated() -> None:
+    runs = Runs()
+    together = Together(runs)
+    runs.failure = lambda asked: Busy("somebody holds a lock") if len(asked) > 1 else None
+
+    async def asks(one: int, seconds: float) -> str:
+        with answer_within(seconds):
+            return await outcome(together, one)
+
+    answers: list[str] = await asyncio.gather(*[asks(0, 3), asks(2, 1), asks(4, 2)])
+
+    assert runs.seen == [[0, 2, 4], [2], [4], [0]]
+    assert answers == ["for 0", "for 2", "for 4"]
 
 
 async def test_a_run_that_is_broken_off_leaves_nobody_waiting() -> None:
