@@ -378,6 +378,28 @@ async def test_no_path_reads_a_big_table_from_end_to_end(crowded: Conninfo, name
     assert not [scan for scan in taken if scan.slow]
 
 
+MANY_KEYS = f"""
+    INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
+    SELECT %s, 'book-appointment', number::text, '', '{{}}', now() FROM generate_series(1, {4 * MOST_ROWS}) AS number
+"""
+
+
+async def keys_that_come_later(uow: PostgresUnitOfWork) -> None:
+    """Book while there are no keys, and with the plan that was made then when there are many."""
+    one, other = await free_slots(uow, 2, out_of=50)
+    await uow.users.session.write("ANALYZE idempotency_keys")
+    await decide(uow, Booking(actor=ACTOR, slot=one.id, key="key"))
+    await uow.users.session.write(MANY_KEYS, [ACTOR.known])
+    await decide(uow, Booking(actor=ACTOR, slot=other.id, key="another"))
+
+
+@pytest.mark.anyio
+async def test_a_plan_that_is_made_while_there_are_no_keys_is_good_for_many(crowded: Conninfo) -> None:
+    taken = await scans(crowded, keys_that_come_later, without="TRUNCATE idempotency_keys")
+    assert len([scan for scan in taken if scan.table == "idempotency_keys"]) == 2
+    assert not [scan for scan in taken if scan.slow]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("name", "without", "table"),
