@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from structlog.typing import EventDict
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
-from healthcare.adapters.taskiq.bell import TaskiqBell
+from healthcare.adapters.taskiq.bell import PAUSE, TaskiqBell
 from healthcare.adapters.taskiq.broker import CHANNEL, create_broker
 from healthcare.entrypoints.worker.duties import listen
 
@@ -110,6 +110,20 @@ async def test_many_rings_at_once_are_one(bell: TaskiqBell, ears: PubSub) -> Non
         heard += 1
 
     assert heard == 1
+
+
+async def test_who_rings_without_end_is_heard_now_and_then(bell: TaskiqBell, ears: PubSub) -> None:
+    began = monotonic()
+    while monotonic() - began < 6 * PAUSE:
+        bell.ring()
+        await asyncio.sleep(PAUSE / 25)
+    most = (monotonic() - began) / PAUSE + 1
+
+    heard = 0
+    while ears.get_message(timeout=0.1) is not None:
+        heard += 1
+
+    assert 1 < heard <= most
 
 
 async def test_what_was_rung_last_is_passed_on_before_the_process_ends(
