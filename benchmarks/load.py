@@ -1,6 +1,7 @@
 """A load of HTTP requests: so many connections, each of which asks again as soon as it is answered."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,19 +39,20 @@ class Load:
         return len(self.latencies) / self.seconds
 
 
-class Line(asyncio.Protocol):
-    """One connection, which asks until the time is up or there is nothing left to ask."""
+class Connection(asyncio.Protocol, ABC):
+    """One connection, on which one request at a time is answered."""
 
-    def __init__(self, requests: Iterator[Request], load: Load, end: float, allowed: frozenset[int]) -> None:
-        self._requests, self._load, self._end, self._allowed = requests, load, end, allowed
+    def __init__(self) -> None:
         self._buffer = bytearray()
         self._asked: Request | None = None
-        self._begun = 0.0
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class does not say so
-        self._ask()
+
+    def send(self, request: Request) -> None:
+        """Ask."""
+        self._asked = request
+        self._transport.write(request.raw)
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -63,7 +65,27 @@ class Line(asyncio.Protocol):
             return
         status = int(buffer[9:12])
         buffer.clear()
-        self._answered(status, length)
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self.answered(asked, status, length)
+
+    @abstractmethod
+    def answered(self, asked: Request, status: int, length: int) -> None:
+        """Take the status of an answer, and the bytes of its body."""
+
+
+class Line(Connection):
+    """One connection, which asks until the time is up or there is nothing left to ask."""
+
+    def __init__(self, requests: Iterator[Request], load: Load, end: float, allowed: frozenset[int]) -> None:
+        super().__init__()
+        self._requests, self._load, self._end, self._allowed = requests, load, end, allowed
+        self._begun = 0.0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._ask()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if self._asked is not None:
@@ -71,24 +93,21 @@ class Line(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def _ask(self) -> None:
-        self._asked = next(self._requests, None) if perf_counter() < self._end else None
-        if self._asked is None:
-            self._transport.close()
-            return
-        self._begun = perf_counter()
-        self._transport.write(self._asked.raw)
-
-    def _answered(self, status: int, length: int) -> None:
-        asked, self._asked = self._asked, None
-        if asked is None:
-            return  # nobody has asked for this
+    def answered(self, asked: Request, status: int, length: int) -> None:
         self._load.statuses[status] += 1
         if status == asked.status and asked.length in {None, length}:
             self._load.latencies.append(perf_counter() - self._begun)
         elif status not in self._allowed:
             self._load.wrong[f"{status} with {length} bytes"] += 1
         self._ask()
+
+    def _ask(self) -> None:
+        request = next(self._requests, None) if perf_counter() < self._end else None
+        if request is None:
+            self._transport.close()
+            return
+        self._begun = perf_counter()
+        self.send(request)
 
 
 def length_of(head: bytes) -> int:
@@ -127,35 +146,25 @@ class Flooded(Load):
     """Requests that were never sent: every connection waited for an answer."""
 
 
-class FloodLine(asyncio.Protocol):
+class FloodLine(Connection):
     """One connection, on which the flood asks when it is free."""
 
     def __init__(self, done: Flooded, free: deque["FloodLine"]) -> None:
+        super().__init__()
         self._done, self._free = done, free
-        self._buffer = bytearray()
-        self._asked: Request | None = None
         self._due = 0.0
         self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
         self._free.append(self)
 
     def ask(self, request: Request, due: float) -> None:
         """Send a request that was due at a moment."""
-        self._asked, self._due = request, due
-        self._transport.write(request.raw)
+        self._due = due
+        self.send(request)
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head = self._buffer.find(END_OF_HEAD)
-        if head < 0 or len(self._buffer) < head + len(END_OF_HEAD) + length_of(bytes(self._buffer[:head])):
-            return
-        status = int(self._buffer[9:12])
-        self._buffer.clear()
-        asked, self._asked = self._asked, None
-        if asked is None:
-            return
+    def answered(self, asked: Request, status: int, _length: int) -> None:
         self._done.statuses[status] += 1
         took = perf_counter() - self._due
         if status == asked.status:
