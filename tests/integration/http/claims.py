@@ -366,7 +366,7 @@ class Undo(ChangeAppointment):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelDay(Command):
-    """Give a whole day up: first its slots, then its appointments one by one."""
+    """Give a whole day up: first its slots, then its appointments."""
 
     method, template, roles = "POST", "/booking/doctor/day/cancel", DOCTORS
     day: date

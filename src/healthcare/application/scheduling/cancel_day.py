@@ -1,5 +1,6 @@
 """Cancelling a whole day."""
 
+from asyncio import gather
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -34,8 +35,9 @@ class DayItem:
 
 @dataclass(frozen=True, slots=True)
 class CancelDay:
-    """A doctor cannot come: every slot of the day is taken back, and then its appointments are cancelled one by one.
+    """A doctor cannot come: every slot of the day is taken back, and then each of its appointments is cancelled.
 
+    They are asked for at the same moment, and so travel together: a day must not take as long as all of them in a row.
     Nothing new can be booked from the first moment on. Whatever a cut leaves undone, a repeat finishes.
     """
 
@@ -53,7 +55,12 @@ class CancelDay:
         """
         check_day(day, "date")
         check_text(reason, "reason")
-        return [DayItem(one, await self._cancel(actor, one, reason)) for one in await self._take_back(actor, day)]
+        found = await self._take_back(actor, day)
+        outcomes = await gather(*[self._cancel(actor, one, reason) for one in found], return_exceptions=True)
+        for failure in outcomes:
+            if isinstance(failure, BaseException):
+                raise failure
+        return [one for one in outcomes if isinstance(one, DayItem)]
 
     async def _take_back(self, actor: Actor, day: date) -> Sequence[Appointment]:
         async with touching(self.cache) as touched, self.begin() as uow:
@@ -75,11 +82,11 @@ class CancelDay:
             await uow.bookings.keep(diary)
         return diary.unfinished(slots)
 
-    async def _cancel(self, actor: Actor, found: Appointment, reason: str) -> Refusal | None:
+    async def _cancel(self, actor: Actor, found: Appointment, reason: str) -> DayItem:
         try:
             await self.decide(Cancelling(actor=actor, appointment=found.id, reason=reason, only_on=found.slot))
         except (AppointmentMoved, AppointmentNotBooked, AppointmentStarted) as refusal:
-            return refusal
+            return DayItem(found, refusal)
         except Unavailable as cut:
             raise OutcomeUnknown("the day is taken back, and not all of it is cancelled") from cut
-        return None
+        return DayItem(found, None)

@@ -177,7 +177,7 @@ class SlotController(Controller):
     async def cancel_day(
         self, request: ApiRequest[NoQuery], data: JSONBody[CancelDayRequest], cancel_day: Use[CancelDay]
     ) -> Items[DayItemBody]:
-        """Take all slots of a day back, then cancel its appointments one by one; a repeat finishes what a cut left."""
+        """Take all slots of a day back, then cancel its appointments; a repeat finishes what a cut left."""
         items = await cancel_day(actor=request.user, day=data.day, reason=data.reason)
         return Items([DayItemBody.of(item) for item in items])
 
