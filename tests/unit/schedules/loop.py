@@ -8,6 +8,10 @@ from heapq import heappop
 from random import Random
 from typing import Any, TypeVar
 
+import pytest
+
+from healthcare.application import deadline, together
+
 T = TypeVar("T")
 
 
@@ -48,9 +52,12 @@ class SeededLoop(asyncio.BaseEventLoop):
 
 
 def run(random: Random, program: Coroutine[Any, Any, T]) -> T:
-    """Run a program to its end, in an order drawn from `random`."""
+    """Run a program to its end, in an order drawn from `random`; deadlines pass with the time of the loop."""
     loop = SeededLoop(random)
-    try:
-        return loop.run_until_complete(program)
-    finally:
-        loop.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (together, deadline):
+            patch.setattr(module, "monotonic", loop.time)
+        try:
+            return loop.run_until_complete(program)
+        finally:
+            loop.close()
