@@ -32,6 +32,10 @@ CONFIG = {
         # What JSON Schema cannot say (that there is such a time zone, that the end comes after the start) is told with
         # 422. What remains: a request that is as described is never unreadable, too large or of a wrong type.
         "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "412", "422", "429"]},
+        # What is wrong may also be too large, which is told before anything of it is read.
+        "negative_data_rejection": {
+            "expected-statuses": ["400", "401", "403", "404", "405", "409", "413", "415", "422", "428", "429"]
+        },
         # Without If-Match, 428 (RFC 6585 §3) says what is missing.
         "missing_required_header": {"expected-statuses": ["400", "401", "415", "422", "428"]},
     }
