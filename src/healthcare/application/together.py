@@ -17,12 +17,22 @@ Answer = TypeVar("Answer")
 
 LANES: Final = 2
 """Runs at a time: what one that waits for a lock holds up, the other lets pass."""
+SLOW: Final = 0.02
+"""Seconds after which a run is taken for one that waits for a lock."""
 MOST_IN_RUN: Final = 64
 MOST_WAITING: Final = 1024
 LONGEST: Final = 3.0
 """Seconds for one who asks without a deadline."""
 TOO_LATE: Final = 0.25
 """Seconds that must be left to whoever sets off: with less, the whole run would be cut short for their sake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How many travel, and since when (of `time.monotonic`)."""
+
+    size: int
+    began: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +58,10 @@ class Waiting(Generic[Ask, Answer]):
 
 
 class Together(Generic[Ask, Answer]):
-    """Whoever asks while every lane is busy travels in the next run; alone, nobody waits. There is no timer.
+    """Whoever asks while a run is under way travels in the next one; alone, nobody waits.
+
+    The next one sets off when the one before has arrived, or beside it as soon as as many want to travel: what a run
+    costs is mostly the same for one and for ten. Beside a slow one it sets off with whoever there is.
 
     A run that fails, and of which nothing was kept, is repeated one by one: then each can only fail for itself. Whoever
     stops waiting stops nobody else, and has asked for nothing unless their run has already set off.
@@ -58,7 +71,7 @@ class Together(Generic[Ask, Answer]):
         """Take the call for many, which returns an answer or a refusal for each, in order."""
         self._many = many
         self._queue: deque[Waiting[Ask, Answer]] = deque()
-        self._runs: set[asyncio.Task[None]] = set()
+        self._runs: dict[asyncio.Task[None], Run] = {}
         self._called = False
 
     async def __call__(self, ask: Ask) -> Answer:
@@ -91,13 +104,20 @@ class Together(Generic[Ask, Answer]):
 
     def _set_off(self) -> None:
         self._called = False
-        while len(self._runs) < LANES and (run := self._next_run()):
+        while self._may_set_off() and (run := self._next_run()):
             task = run[0].context.run(asyncio.create_task, self._travel(run))
-            self._runs.add(task)
+            self._runs[task] = Run(len(run), monotonic())
             task.add_done_callback(self._arrived)
+            asyncio.get_running_loop().call_later(SLOW, self._set_off)
+
+    def _may_set_off(self) -> bool:
+        slow = monotonic() - SLOW
+        return len(self._runs) < LANES and all(
+            one.size <= len(self._queue) or one.began <= slow for one in self._runs.values()
+        )
 
     def _arrived(self, task: "asyncio.Task[None]") -> None:
-        self._runs.discard(task)
+        del self._runs[task]
         self._set_off()
 
     def _next_run(self) -> list[Waiting[Ask, Answer]]:

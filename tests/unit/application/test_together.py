@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from healthcare.application import together as module
 from healthcare.application.deadline import answer_within
 from healthcare.application.scheduling.decide import DecideTogether
-from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, TOO_LATE, Together, Waiting
+from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, SLOW, TOO_LATE, Together, Waiting
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Conflict, Refusal
 from healthcare.domain.scheduling.diary import Ask, Booking, Diary
@@ -90,6 +90,40 @@ async def test_who_asks_while_every_lane_is_busy_travels_in_the_next_run() -> No
 
     assert [len(run) for run in runs.seen] == [1] * LANES + [3]
     assert answers == [f"for {2 * one}" for one in range(LANES + 3)]
+
+
+async def test_a_second_run_sets_off_beside_the_first_when_as_many_want_to_travel() -> None:
+    runs = Runs()
+    together = Together(runs)
+    runs.go_on.clear()
+    asking = [asyncio.create_task(outcome(together, 0)) for _ in range(3)]
+    await settle()
+    sizes = []
+    for _ in range(3):
+        asking.append(asyncio.create_task(outcome(together, 2)))
+        await settle()
+        sizes.append([len(run) for run in runs.seen])
+
+    runs.go_on.set()
+    await asyncio.gather(*asking)
+
+    assert sizes == [[3], [3], [3, 3]]
+
+
+async def test_beside_a_slow_run_one_sets_off_with_whoever_there_is() -> None:
+    runs = Runs()
+    together = Together(runs)
+    runs.go_on.clear()
+    asking = [asyncio.create_task(outcome(together, 0)) for _ in range(3)]
+    await settle()
+    asking.append(asyncio.create_task(outcome(together, 2)))
+    await settle()
+    waiting = list(runs.seen)
+    await asyncio.sleep(2 * SLOW)
+
+    assert (waiting, runs.seen) == ([[0, 0, 0]], [[0, 0, 0], [2]])
+    runs.go_on.set()
+    await asyncio.gather(*asking)
 
 
 async def test_a_run_has_a_limit_and_so_has_the_queue() -> None:
