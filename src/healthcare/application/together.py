@@ -27,12 +27,12 @@ TOO_LATE: Final = 0.25
 """Seconds that must be left to whoever sets off: with less, the whole run would be cut short for their sake."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
-    """How many travel, and since when (of `time.monotonic`)."""
+    """How many travel, and whether it has taken so long that it must be waiting for a lock."""
 
     size: int
-    began: float
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,15 +106,17 @@ class Together(Generic[Ask, Answer]):
         self._called = False
         while self._may_set_off() and (run := self._next_run()):
             task = run[0].context.run(asyncio.create_task, self._travel(run))
-            self._runs[task] = Run(len(run), monotonic())
+            self._runs[task] = under_way = Run(len(run))
             task.add_done_callback(self._arrived)
-            asyncio.get_running_loop().call_later(SLOW, self._set_off)
+            asyncio.get_running_loop().call_later(SLOW, self._is_slow, under_way)
 
     def _may_set_off(self) -> bool:
-        slow = monotonic() - SLOW
-        return len(self._runs) < LANES and all(
-            one.size <= len(self._queue) or one.began <= slow for one in self._runs.values()
-        )
+        runs = self._runs.values()
+        return len(runs) < LANES and all(one.slow or one.size <= len(self._queue) for one in runs)
+
+    def _is_slow(self, run: Run) -> None:
+        run.slow = True
+        self._set_off()
 
     def _arrived(self, task: "asyncio.Task[None]") -> None:
         del self._runs[task]
