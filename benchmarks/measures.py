@@ -357,6 +357,7 @@ def flood_row(name: str, peaks: Sequence[Load], floods: Sequence[Flooded], note:
     asked = median((one.statuses.total() + one.given_up) / one.seconds / peak.rate for one, peak in pairs)
     refusals = [refusal for one in floods for refusal in one.refusals]
     late = quantiles(refusals)[1] if refusals else 0.0
+    latencies = [latency for one in floods for latency in one.latencies]
     given_up = sum(one.given_up for one in floods)
     return Row(
         f"flood of {name}",
@@ -365,7 +366,7 @@ def flood_row(name: str, peaks: Sequence[Load], floods: Sequence[Flooded], note:
         spread=(min(ratios), max(ratios)),
         goal=0.8,
         limit="to what it can do",
-        quantiles=quantiles([latency for one in floods for latency in one.latencies]),
+        quantiles=quantiles(latencies) if latencies else None,
         wrong=sum(one.wrong.total() for one in [*peaks, *floods]),
         note=(
             f"asked {asked:.1f} times as much, {given_up:,} not even sent, 95 % of {len(refusals):,} refused within "
