@@ -1,7 +1,7 @@
 """A whole system for tests: every use case on one database, and people and slots put straight into it."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -9,6 +9,7 @@ from uuid import uuid4
 from healthcare.adapters.memory.bell import SilentBell
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.memory.database import MemoryDatabase
+from healthcare.application import uow
 from healthcare.application.audit.list_dead_letters import ListDeadLetters
 from healthcare.application.audit.record import RecordEvents
 from healthcare.application.audit.requeue import RequeueEvents
@@ -42,7 +43,7 @@ from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.scheduling.take_back import TakeSlotBack
 from healthcare.application.scheduling.undo_status import UndoStatus
 from healthcare.application.together import Together
-from healthcare.application.uow import Transactions, UnitOfWork
+from healthcare.application.uow import Transactions
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import (
@@ -74,11 +75,9 @@ from tests.builders import (
 )
 
 
-class Database(Protocol):
+class Database(uow.Database, Protocol):
     """What the database adapters have in common."""
 
-    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
-    def read(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> None: ...
@@ -108,13 +107,14 @@ class Clinic:
         self.tokens = FakeTokens()
         self.new_id = new_id
         self.happened = Happened(self.clock, new_id)
-        self.begin = Transactions(self.database.begin, self.bell, self.happened)
+        transactions = Transactions(self.database, self.bell, self.happened)
+        self.begin, self.record = transactions.begin, transactions.record
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.together = DecideTogether(self.begin, self.cache, self.happened)
         self.decide = DecideOne(runs(self.together), Together(LookForOthers(self.database.read)))
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
-            log_in=LogIn(self.begin, self.database.read, self.passwords, self.tokens, self.happened),
+            log_in=LogIn(self.begin, self.database.read, self.record, self.passwords, self.tokens, self.happened),
             read_self=ReadSelf(self.begin),
             change_role=ChangeRole(self.begin, self.cache, self.happened),
             create_admin=CreateAdmin(enrolment),

@@ -1,6 +1,6 @@
 """The transaction boundary: what a use case can reach, when it is kept, and the two ways in which it can fail."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -122,6 +122,30 @@ Raises:
     Unavailable: there was no answer.
 """
 
+Record = Callable[[Event], Awaitable[None]]
+"""Keeps an event with which nothing else is to be kept: it costs a third of a unit of work.
+
+Raises:
+    Unavailable: there was no answer, and the event may be kept all the same.
+    OutcomeUnknown: it is kept, but perhaps only until the next failover.
+"""
+
+
+class Database(Protocol):
+    """What all of this comes from."""
+
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """See `Begin`."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """See `Read`."""
+        ...
+
+    async def record(self, event: Event) -> None:
+        """See `Record`."""
+        ...
+
 
 class Bell(Protocol):
     """Wakes the workers, so that they need not wait for their next look at the outbox."""
@@ -133,22 +157,25 @@ class Bell(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """The `Begin` that use cases are given: it records whom they turn away, and wakes the workers."""
+    """The `Begin` and the `Record` that use cases are given: they record whom they turn away, and wake the workers."""
 
-    database: Begin
+    database: Database
     bell: Bell
     happened: Happened
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[UnitOfWork]:
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
         """Begin a unit of work."""
         try:
-            async with self.database() as uow:
+            async with self.database.begin() as uow:
                 yield uow
         except AccessRefused as refused:
-            async with self.database() as record:
-                await record.outbox.add(self.happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
-            self.bell.ring()
+            await self.record(self.happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
             raise
         if uow.outbox.filled:
             self.bell.ring()
+
+    async def record(self, event: Event) -> None:
+        """Keep an event by itself."""
+        await self.database.record(event)
+        self.bell.ring()

@@ -102,7 +102,8 @@ class Container(containers.DeclarativeContainer):
     passwords = providers.Singleton(Argon2Passwords)
     tokens = providers.Singleton(SignedTokens.from_file, settings.provided.signing_key_file, new_id=new_id)
 
-    begin = providers.Singleton(Transactions, database.provided.begin, bell, happened)
+    transactions = providers.Singleton(Transactions, database, bell, happened)
+    begin = transactions.provided.begin
 
     together = providers.Singleton(DecideTogether, begin, cache, happened)
     decide = providers.Singleton(
@@ -116,7 +117,9 @@ class Container(containers.DeclarativeContainer):
     plain_use_cases = providers.Singleton(
         UseCases,
         register_patient=providers.Singleton(RegisterPatient, enrolment),
-        log_in=providers.Singleton(LogIn, begin, database.provided.read, passwords, tokens, happened),
+        log_in=providers.Singleton(
+            LogIn, begin, database.provided.read, transactions.provided.record, passwords, tokens, happened
+        ),
         read_self=providers.Singleton(ReadSelf, begin),
         change_role=providers.Singleton(ChangeRole, begin, cache, happened),
         create_admin=providers.Singleton(CreateAdmin, enrolment),

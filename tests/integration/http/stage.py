@@ -79,6 +79,9 @@ class InMemory:
     def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self.database.read()
 
+    async def record(self, event: Event) -> None:
+        await self.database.record(event)
+
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def check(self) -> None: ...

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow
 
 from healthcare.adapters.embedded.servers import postgres
@@ -18,6 +18,7 @@ from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.kernel import Role, UserId
+from tests.builders import an_event
 from tests.integration.conftest import conninfo_of_address
 from tests.integration.proxy import proxy_to
 from tests.integration.world import World
@@ -48,8 +49,13 @@ async def alone(database: PostgresDatabase) -> None:
         assert await uow.users.count_admins() == 0
 
 
+async def recording(database: PostgresDatabase) -> None:
+    """Keep an event by itself."""
+    await database.record(an_event())
+
+
 Way = Callable[[PostgresDatabase], Awaitable[None]]
-both_ways = pytest.mark.parametrize("way", [in_a_transaction, alone])
+every_way = pytest.mark.parametrize("way", [in_a_transaction, alone, recording])
 
 
 def a_user() -> User:
@@ -87,7 +93,7 @@ async def test_who_finds_no_connection_is_told_so_in_time(world: World) -> None:
             assert await uow.users.count_admins() == 0
 
 
-@both_ways
+@every_way
 async def test_connections_that_the_server_ended_are_replaced_unseen(world: World, way: Way) -> None:
     """Every idle connection is terminated; the next transactions succeed."""
     async with opened(world) as database:
@@ -139,21 +145,31 @@ async def test_a_connection_that_breaks_before_the_commit_kept_nothing(world: Wo
             assert await uow.users.get(user.id) is None
 
 
-async def test_a_commit_that_warns_of_its_standby_is_unknown(world: World) -> None:
+async def adding_a_user(database: PostgresDatabase) -> None:
+    """Write something in a transaction."""
+    async with database.begin() as uow:
+        await uow.users.add(a_user(), "!")
+
+
+either_write = pytest.mark.parametrize(("way", "table"), [(adding_a_user, "users"), (recording, "outbox")])
+
+
+@either_write
+async def test_a_commit_that_warns_of_its_standby_is_unknown(world: World, way: Way, table: str) -> None:
     """PostgreSQL calls such a commit a success; what it warns of, a deferred trigger does here."""
     with world.connect() as connection:
         connection.execute(
-            """
+            f"""
             CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE WARNING 'canceling wait for synchronous replication due to user request'; RETURN NULL; END $$;
-            CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED
+            CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED
                 FOR EACH ROW EXECUTE FUNCTION warn()
             """
         )
     async with opened(world) as database:
         with pytest.raises(OutcomeUnknown):
-            async with database.begin() as uow:
-                await uow.users.add(a_user(), "!")
+            await way(database)
+        await in_a_transaction(database)
 
 
 async def test_a_commit_that_is_refused_kept_nothing(world: World) -> None:
@@ -168,9 +184,37 @@ async def test_a_commit_that_is_refused_kept_nothing(world: World) -> None:
         )
     async with opened(world) as database:
         with pytest.raises(Unavailable):
-            async with database.begin() as uow:
-                await uow.users.add(a_user(), "!")
+            await adding_a_user(database)
     assert world.ask("SELECT FROM users") == []
+
+
+async def test_an_event_whose_answer_is_lost_is_sent_again_and_kept_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the event was kept, and before anybody heard of it."""
+    execute, sent = AsyncConnection.execute, 0
+
+    async def execute_and_break(
+        self: AsyncConnection[DictRow],
+        statement: str,
+        parameters: Sequence[object] = (),
+        *,
+        prepare: bool | None = None,
+    ) -> object:
+        nonlocal sent
+        cursor = await execute(self, statement, parameters, prepare=prepare)
+        sent += 1
+        if sent == 1:
+            await self.close()
+            raise OperationalError("the connection is lost")
+        return cursor
+
+    async with opened(world) as database:
+        await in_a_transaction(database)
+        monkeypatch.setattr(AsyncConnection, "execute", execute_and_break)
+        await recording(database)
+    assert sent == 2
+    assert len(world.ask("SELECT FROM outbox")) == 1
 
 
 async def test_a_transaction_that_has_failed_is_never_taken_for_kept(world: World) -> None:
@@ -185,18 +229,20 @@ async def test_a_transaction_that_has_failed_is_never_taken_for_kept(world: Worl
     assert world.ask("SELECT FROM users") == []
 
 
-async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(world: World) -> None:
+@either_write
+async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(
+    world: World, way: Way, table: str
+) -> None:
     """As after a failover: the address leads to the new primary, and the pool's connections to the old one."""
     with world.connect() as connection:
         connection.execute(f"ALTER DATABASE {world.postgres['dbname']} SET default_transaction_read_only = on")
         async with opened(world, size=1) as database:
             with pytest.raises(Unavailable):
-                async with database.begin() as uow:
-                    await uow.users.add(a_user(), "!")
+                await way(database)
             connection.execute(f"ALTER DATABASE {world.postgres['dbname']} RESET default_transaction_read_only")
 
-            async with database.begin() as uow:
-                await uow.users.add(a_user(), "!")
+            await way(database)
+    assert len(world.ask(f"SELECT FROM {table}")) == 1
 
 
 async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -219,7 +265,7 @@ async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytes
             await database.close()
 
 
-@both_ways
+@every_way
 async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_each(world: World, way: Way) -> None:
     """Something on the way has forgotten every connection, and says so to nobody; new ones it lets pass."""
     with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as proxy:
@@ -238,7 +284,7 @@ async def test_connections_that_went_silent_cost_one_caller_a_deadline_and_not_e
                     await way(database)
 
 
-@both_ways
+@every_way
 async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back(
     world: World, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:

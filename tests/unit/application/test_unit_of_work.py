@@ -40,6 +40,15 @@ async def test_raising_keeps_nothing_and_wakes_nobody(clinic: Clinic) -> None:
     assert clinic.bell.rung == 0
 
 
+async def test_an_event_that_is_kept_by_itself_wakes_the_workers_too(clinic: Clinic) -> None:
+    event = an_event()
+
+    await clinic.record(event)
+
+    assert await clinic.events() == [event]
+    assert clinic.bell.rung == 1
+
+
 @pytest.mark.parametrize("kind", [Forbidden, NotYours])
 async def test_whom_it_turned_away_is_kept_though_nothing_else_is(
     clinic: Clinic, kind: type[Forbidden] | type[NotYours]

@@ -13,7 +13,7 @@ from healthcare.adapters.memory.scheduling import MemoryAppointments, MemoryBook
 from healthcare.adapters.memory.tables import Kept
 from healthcare.adapters.memory.transaction import Locks, Transaction
 from healthcare.application.uow import UnitOfWork
-from healthcare.domain.kernel import Clock
+from healthcare.domain.kernel import Clock, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ class MemoryDatabase:
     def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Begin a unit of work that reads."""
         return self.begin()
+
+    async def record(self, event: Event) -> None:
+        """Keep an event by itself; see `healthcare.application.uow.Record`."""
+        async with self.begin() as uow:
+            await uow.outbox.add(event)
 
     async def open(self) -> None:
         """There is nothing to connect to."""

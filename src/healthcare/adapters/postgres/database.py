@@ -1,13 +1,13 @@
 """The pool of connections, and the beginning and the end of a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, Error
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
@@ -18,15 +18,23 @@ from healthcare.adapters.postgres.consultation import PostgresConsultations, Pos
 from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
 from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
-from healthcare.adapters.postgres.outbox import PostgresOutbox
-from healthcare.adapters.postgres.refusals import meaning
+from healthcare.adapters.postgres.outbox import ADD, PostgresOutbox, values_of
+from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
 from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
 from healthcare.adapters.postgres.scheduling.slots import PostgresSlots
-from healthcare.adapters.postgres.session import END_OF_READING, Parameters, ReadingSession, Session, severed_at
+from healthcare.adapters.postgres.session import (
+    END_OF_READING,
+    Parameters,
+    ReadingSession,
+    Session,
+    confirmed,
+    severed_at,
+)
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining
-from healthcare.application.uow import Busy, Unavailable, UnitOfWork
+from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable, UnitOfWork
+from healthcare.domain.kernel import Event
 
 LONGEST_TRANSACTION: Final = 3.0
 LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
@@ -37,6 +45,11 @@ SILENT: Final = 0.4
 """Seconds without an answer to BEGIN, after which it is no longer a busy server that is to blame."""
 RECONNECT_FOR: Final = 1.0
 """Seconds. Longer, the pool would double its pauses up to minutes; after this, whoever waits makes it try anew."""
+
+T = TypeVar("T")
+
+RECORD: Final = f"{ADD} ON CONFLICT (id) DO NOTHING"
+"""An event that was sent twice, because its connection broke, is kept once."""
 
 LIMITS: Final = {
     "lock_timeout": "500ms",
@@ -140,10 +153,18 @@ class PostgresDatabase:
         """Begin a unit of work that reads, each statement by itself: two of them may see two states of the database."""
         yield PostgresUnitOfWork.on(ReadingSession(self._answer))
 
+    async def record(self, event: Event) -> None:
+        """Keep an event by itself; see `healthcare.application.uow.Record`."""
+        values = values_of(event, self._traces.parent() if self._traces else None)
+        connection, (_, kept) = await self._first(_end(), lambda one: confirmed(one, RECORD, values))
+        await self._give_back(connection)
+        if not kept:
+            raise OutcomeUnknown("the standby has not confirmed the event")
+
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Session]:
-        end = monotonic() + remaining(LONGEST_TRANSACTION)
-        connection = await self._begun(end)
+        end = _end()
+        connection, _ = await self._first(end, lambda one: one.execute("BEGIN", prepare=False))
         session = Session(connection, self._traces)
         try:
             with severed_at(end, connection):
@@ -156,35 +177,23 @@ class PostgresDatabase:
         finally:
             await self._give_back(connection)
 
-    async def _begun(self, end: float) -> AsyncConnection[DictRow]:
-        """Return a connection in a new transaction. One that broke while it was idle is found out here."""
-        while True:
-            connection = await self._connected(end)
-            asked = monotonic()
-            try:
-                with severed_at(end, connection):
-                    await connection.execute("BEGIN", prepare=False)
-            except OperationalError:
-                await self._give_back(connection, silent_since=asked)
-            except BaseException:
-                await connection.close()
-                await self._give_back(connection)
-                raise
-            else:
-                return connection
+    async def _first(
+        self, end: float, ask: Callable[[AsyncConnection[DictRow]], Awaitable[T]]
+    ) -> tuple[AsyncConnection[DictRow], T]:
+        """Return a connection and what it answers first. One that broke while it was idle is found out here.
 
-    async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
-        """Return what a statement reads that is a transaction by itself; it is repeated where its connection breaks."""
-        end = monotonic() + remaining(LONGEST_TRANSACTION)
+        Where it breaks, another is asked the same: it must be something that may be done twice.
+        """
         while True:
             connection = await self._connected(end)
             asked = monotonic()
             try:
                 with severed_at(end, connection):
-                    cursor = await connection.execute(statement, parameters)
-                    rows = await cursor.fetchall()
+                    return connection, await ask(connection)
             except Error as error:
                 broken = connection.closed
+                if error.sqlstate == READ_ONLY:
+                    await connection.close()  # a new one may lead to the server that has taken over
                 await self._give_back(connection, silent_since=asked if broken else None)
                 if not broken:
                     raise meaning(error) from error
@@ -192,9 +201,14 @@ class PostgresDatabase:
                 await connection.close()
                 await self._give_back(connection)
                 raise
-            else:
-                await self._give_back(connection)
-                return rows
+
+    async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
+        """Return what a statement reads that is a transaction by itself."""
+        connection, cursor = await self._first(_end(), lambda one: one.execute(statement, parameters))
+        try:
+            return await cursor.fetchall()
+        finally:
+            await self._give_back(connection)
 
     async def _connected(self, end: float) -> AsyncConnection[DictRow]:
         """Return a connection, which may have broken while it was idle."""
@@ -225,3 +239,8 @@ class PostgresDatabase:
                 await connection.execute(END_OF_READING if unchanged else "ROLLBACK", prepare=False)
             except Error:
                 await connection.close()
+
+
+def _end() -> float:
+    """Return when a transaction that begins now must have ended, of `time.monotonic`."""
+    return monotonic() + remaining(LONGEST_TRANSACTION)

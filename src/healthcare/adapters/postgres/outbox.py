@@ -2,12 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from healthcare.adapters.postgres.session import Session
 from healthcare.application.uow import MOST_TRIES, DeadLetter
 from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging, Position
+
+ADD: Final = """
+    INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def values_of(event: Event, parent: str | None) -> Sequence[object]:
+    """Return the parameters of ADD."""
+    return (event.id, event.kind, event.at, event.actor, event.subject, event.outcome, event.request, parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +36,7 @@ class PostgresOutbox:
         """Put events in."""
         for event in events:
             self.session.announced = True
-            await self.session.write(
-                """
-                INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-                """,
-                [
-                    event.id,
-                    event.kind,
-                    event.at,
-                    event.actor,
-                    event.subject,
-                    event.outcome,
-                    event.request,
-                    self.session.parent,
-                ],
-            )
+            await self.session.write(ADD, values_of(event, self.session.parent))
 
     async def lock(self, most: int) -> Sequence[EventId]:
         """Reserve the oldest events that nobody else has reserved.

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection, AsyncCursor, Error
 from psycopg.errors import Diagnostic
 from psycopg.rows import DictRow
 
@@ -76,28 +76,18 @@ class Session:
         """Keep what was written.
 
         Raises:
-            OutcomeUnknown: nobody can tell whether it is kept, or kept only until the next failover: PostgreSQL warns
-                when it stops waiting for its standby, and calls the commit a success all the same.
+            OutcomeUnknown: nobody can tell whether it is kept, or it is kept only until the next failover.
             Unavailable: PostgreSQL refused, and nothing is kept.
         """
-        warned = False
-
-        def notice(diagnostic: Diagnostic) -> None:
-            nonlocal warned
-            warned = warned or diagnostic.sqlstate == WARNING
-
-        self._connection.add_notice_handler(notice)
         try:
-            cursor = await self._connection.execute("COMMIT", prepare=False)
+            cursor, kept = await confirmed(self._connection, "COMMIT", prepare=False)
         except Error as error:
             if error.sqlstate is None or error.sqlstate.startswith(NO_ANSWER):
                 raise OutcomeUnknown("the commit was not answered") from error
             raise Unavailable(f"the commit was refused: {error.sqlstate}") from error
-        finally:
-            self._connection.remove_notice_handler(notice)
         if cursor.statusmessage != "COMMIT":
             raise Unavailable("the transaction had failed before, and was rolled back")
-        if warned:
+        if not kept:
             raise OutcomeUnknown("the standby has not confirmed the commit")
 
 
@@ -115,6 +105,27 @@ class ReadingSession(Session):
     async def write(self, _statement: str, _parameters: Parameters = ()) -> list[DictRow]:
         """Raise RuntimeError."""
         raise RuntimeError("this unit of work only reads")
+
+
+async def confirmed(
+    connection: AsyncConnection[DictRow], statement: str, parameters: Parameters = (), *, prepare: bool | None = None
+) -> tuple[AsyncCursor[DictRow], bool]:
+    """Run a statement that commits, and say whether what it commits outlives a failover.
+
+    PostgreSQL warns when it stops waiting for its standby, and calls the commit a success all the same.
+    """
+    kept = True
+
+    def notice(diagnostic: Diagnostic) -> None:
+        nonlocal kept
+        kept = kept and diagnostic.sqlstate != WARNING
+
+    connection.add_notice_handler(notice)
+    try:
+        cursor = await connection.execute(statement, parameters, prepare=prepare)
+    finally:
+        connection.remove_notice_handler(notice)
+    return cursor, kept
 
 
 @contextmanager

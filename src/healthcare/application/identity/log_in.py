@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from healthcare.application.uow import Begin, Read
+from healthcare.application.uow import Begin, Read, Record
 from healthcare.domain.identity.errors import SignInFailed
-from healthcare.domain.identity.model import Account, Email, User
+from healthcare.domain.identity.model import Email, User
 from healthcare.domain.identity.ports import Passwords, Tokens
 from healthcare.domain.kernel import Actor, EventKind, Happened
 from healthcare.domain.policy import Action, permit
@@ -31,6 +31,7 @@ class LogIn:
     action: ClassVar = Action.LOG_IN
     begin: Begin
     read: Read
+    record: Record
     passwords: Passwords
     tokens: Tokens
     happened: Happened
@@ -43,19 +44,16 @@ class LogIn:
             account = await uow.users.account(email)
         right = await self.passwords.verify(password, account.password_hash if account else None)
         if account is None or not right:
-            await self._refuse(actor, account)
+            await self.record(self.happened(EventKind.SIGN_IN_FAILED, actor, account.user.id if account else None))
             raise SignInFailed
         user = account.user
-        outdated = self.passwords.is_outdated(account.password_hash)
-        renewed = await self.passwords.hash(password) if outdated else None
-        async with self.begin() as uow:
-            if renewed:
-                await uow.users.set_password_hash(user.id, renewed)
-            await uow.outbox.add(self.happened(EventKind.SIGN_IN_SUCCEEDED, actor, user.id, by=user.id))
+        if self.passwords.is_outdated(account.password_hash):
+            await self._renew(user, password)
+        await self.record(self.happened(EventKind.SIGN_IN_SUCCEEDED, actor, user.id, by=user.id))
         token = self.tokens.issue(user.id, now=self.happened.clock.now())
         return SignedIn(user, token, self.tokens.lifetime)
 
-    async def _refuse(self, actor: Actor, account: Account | None) -> None:
+    async def _renew(self, user: User, password: str) -> None:
+        renewed = await self.passwords.hash(password)
         async with self.begin() as uow:
-            subject = account.user.id if account else None
-            await uow.outbox.add(self.happened(EventKind.SIGN_IN_FAILED, actor, subject))
+            await uow.users.set_password_hash(user.id, renewed)
