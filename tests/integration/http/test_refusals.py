@@ -111,6 +111,8 @@ async def test_whoever_moves_an_appointment_learns_first_what_is_wrong_in_the_re
         (["1"], 400, "unreadable", "If-Match"),
         (['"1'], 400, "unreadable", "If-Match"),
         (['"1"', "*"], 400, "unreadable", "If-Match"),
+        ([","], 400, "unreadable", "If-Match"),
+        (['"1" "2"'], 400, "unreadable", "If-Match"),
         (['"2"'], 412, "version-stale", None),
         (['W/"1"'], 412, "version-stale", None),
         (['"01x"'], 412, "version-stale", None),
@@ -120,6 +122,7 @@ async def test_whoever_moves_an_appointment_learns_first_what_is_wrong_in_the_re
         (['"7", "1"'], 200, None, None),
         (['"7"', '"1"'], 200, None, None),
         ([' W/"1" ,\t"1" '], 200, None, None),
+        ([',, "7",', ',"1" ,'], 200, None, None),
         (["*"], 200, None, None),
     ],
 )

@@ -28,7 +28,8 @@ from healthcare.entrypoints.api.shape import SHAPE, Shape
 SECONDS_FOR_BODY: Final = 3.0
 KEY_HEADER: Final = "Idempotency-Key"
 IF_MATCH: Final = "If-Match"
-TAGS: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]*"([ \t]*,[ \t]*(W/)?"[\x21\x23-\x7e]*")*')
+TAGS: Final = re.compile(r'[ \t,]*(W/)?"[\x21\x23-\x7e]*"([ \t]*,[ \t,]*(W/)?"[\x21\x23-\x7e]*")*[ \t,]*')
+"""A list may have empty elements (RFC 9110 §5.6.1.2)."""
 VERSION: Final = re.compile(r'(?:^|,[ \t]*)"([0-9]{1,9})"')
 """Tags that are weak match nothing here, nor do those that we have not made."""
 JSON: Final = re.compile(r"application/json *(; *charset=(utf-8|\"utf-8\") *)?", re.IGNORECASE)
