@@ -19,8 +19,8 @@ from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor, Clock, Refusal, Role
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import Search
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.search import Search
 from healthcare.entrypoints.cli import sample
 from healthcare.entrypoints.cli.operate import OPERATOR
 from healthcare.entrypoints.container import Container, opened

@@ -28,15 +28,11 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
-from healthcare.domain.scheduling.model import (
-    HELD_FOR,
-    Appointment,
-    AppointmentStatus,
-    Publication,
-    Slot,
-    TimeRange,
-)
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.diary import Diary, Receipt
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot, TimeRange
+from healthcare.domain.scheduling.publication import Publication
+from healthcare.domain.scheduling.status import AppointmentStatus
 
 NOW = datetime(2030, 1, 7, 9, 0, tzinfo=UTC)
 """A Monday morning."""

@@ -59,9 +59,10 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import Ask, Booking
-from healthcare.domain.scheduling.model import Appointment, Search, Slot, TimeRange
+from healthcare.domain.scheduling.asks import Ask, Booking
+from healthcare.domain.scheduling.model import Appointment, Slot, TimeRange
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.search import Search
 from tests.builders import (
     MINUTE,
     TOMORROW,

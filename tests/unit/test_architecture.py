@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[2]
 CONTRACTS = [
     "Dependencies point inward",
     "The core is plain Python",
-    "In a context, ports rest on the model and the model on its errors",
+    "In a context, ports rest on what is decided, that on the model, and the model on its errors",
     "Contexts share identifiers, not models",
     "A use case never calls another context's use case",
     "Adapters do not know each other",

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from healthcare.application.uow import OutcomeUnknown
-from healthcare.domain.scheduling.model import Touched
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.search import Touched
 
 
 @asynccontextmanager

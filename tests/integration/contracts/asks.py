@@ -4,12 +4,11 @@ from dataclasses import replace
 
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.identity.model import User
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
     CheckingIn,
-    Diary,
     Holding,
     Missing,
     Release,
@@ -17,7 +16,10 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import EXPIRED, HELD_FOR, Appointment, AppointmentStatus, Slot
+from healthcare.domain.scheduling.cancellation import EXPIRED
+from healthcare.domain.scheduling.diary import Diary
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import NOW, SYSTEM, a_booking, a_diary, an_actor
 from tests.clinic import Clinic
 

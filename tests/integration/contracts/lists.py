@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from healthcare.application.consultation.start import Started
 from healthcare.domain.kernel import Actor, AppointmentId, Doctor, Event, Fault, Paging, Refusal, Role, UserId
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
@@ -22,7 +22,9 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import Appointment, ReasonCode, Search, Slot
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.search import Search
 from tests.builders import DAY, MINUTE, NOBODY, SYSTEM, TOMORROW, an_actor
 from tests.clinic import Clinic
 from tests.integration.contracts.asks import look

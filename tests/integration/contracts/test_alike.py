@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import AppointmentId
-from healthcare.domain.scheduling.diary import Ask
+from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.model import HELD_FOR, Appointment
 from tests.builders import FakeClock
 from tests.clinic import Clinic

@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Money, Page, Paging, Patient, Role, UserId
-from healthcare.domain.scheduling.model import EXPIRED, HELD_FOR, MISSED_AFTER, Appointment, AppointmentStatus
+from healthcare.domain.scheduling.cancellation import EXPIRED
+from healthcare.domain.scheduling.model import HELD_FOR, MISSED_AFTER, Appointment
 from healthcare.domain.scheduling.ports import Appointments
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_user_id, an_appointment
 from tests.clinic import Clinic
 from tests.integration.contracts.asks import cancel, decide, hold, in_status, miss, put

@@ -11,10 +11,12 @@ from psycopg.errors import RaiseException
 from healthcare.adapters.memory.transaction import Constraint
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import EventKind, Patient, Refusal, Role
-from healthcare.domain.scheduling.diary import Ask, Diary, Receipt
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary, Receipt
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
-from healthcare.domain.scheduling.model import HELD_FOR, TRANSITIONS, Appointment, AppointmentStatus, Slot
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
 from healthcare.domain.scheduling.ports import Bookings
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 from tests.builders import (
     HOUR,
     MINUTE,

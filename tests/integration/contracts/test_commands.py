@@ -5,18 +5,9 @@ from dataclasses import replace
 import pytest
 
 from healthcare.domain.kernel import EventKind, Money
-from healthcare.domain.scheduling.model import (
-    CHECK_IN_OPENS,
-    EXPIRED,
-    HELD_FOR,
-    MISSED_AFTER,
-    RELEASED,
-    Appointment,
-    AppointmentStatus,
-    Cancellation,
-    ReasonCode,
-    Slot,
-)
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED, Cancellation, ReasonCode
+from healthcare.domain.scheduling.model import CHECK_IN_OPENS, HELD_FOR, MISSED_AFTER, Appointment, Slot
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, TOMORROW, a_profile
 from tests.clinic import Clinic
 from tests.integration.contracts.asks import (

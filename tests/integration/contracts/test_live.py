@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.postgres.scheduling.rows import LIVE
-from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus
+from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
 from tests.integration.world import Conninfo
 
 

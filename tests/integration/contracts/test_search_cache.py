@@ -9,8 +9,8 @@ import pytest
 from healthcare.adapters.memory.cache import MemorySearchCache
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.domain.kernel import Paging
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found, SearchCache
+from healthcare.domain.scheduling.search import Search, Touched
 from tests.builders import HOUR, MINUTE, NOW, FakeClock
 
 pytestmark = pytest.mark.anyio

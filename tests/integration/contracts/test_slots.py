@@ -7,8 +7,10 @@ import pytest
 
 from healthcare.domain.kernel import Doctor, Money, Page, Paging, Patient, Role
 from healthcare.domain.scheduling.errors import SlotsOverlap
-from healthcare.domain.scheduling.model import HELD_FOR, NOT_LIVE, AppointmentStatus, Search, Slot
+from healthcare.domain.scheduling.model import HELD_FOR, Slot
 from healthcare.domain.scheduling.ports import Slots
+from healthcare.domain.scheduling.search import Search
+from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_appointment
 from tests.clinic import Clinic
 from tests.integration.contracts.asks import book, cancel, decide, decided, in_status, look, put, withdraw

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from healthcare.domain.kernel import EventKind
-from healthcare.domain.scheduling.model import MOST_HOLDS, AppointmentStatus
+from healthcare.domain.scheduling.model import MOST_HOLDS
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.integration.faults.evidence import Claim, Evidence, Version, over
 from tests.integration.faults.journal import NOTHING_HAPPENED, OUTCOME_UNKNOWN, QUESTIONS, Kind, Try, by_wish
 

@@ -6,7 +6,8 @@ from itertools import combinations, pairwise
 from uuid import UUID
 
 from healthcare.domain.kernel import EventKind
-from healthcare.domain.scheduling.model import MOST_HOLDS, TRANSITIONS, AppointmentStatus
+from healthcare.domain.scheduling.model import MOST_HOLDS
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 from tests.integration.faults.answers import (
     answered_well,
     answers_are_true,

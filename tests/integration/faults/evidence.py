@@ -9,7 +9,8 @@ from math import inf
 from uuid import UUID
 
 from healthcare.domain.kernel import EventKind
-from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, ReasonCode
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
 from tests.integration.faults.journal import Kind, Try
 
 BECOMES = {

@@ -13,7 +13,8 @@ from typing import Self, TypeVar
 import httpx
 
 from healthcare.domain.kernel import EventKind, UserId
-from healthcare.domain.scheduling.model import MOST_HOLDS, ReasonCode
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.model import MOST_HOLDS
 from healthcare.entrypoints.worker.patience import occurs
 from tests.integration.faults.evidence import Entry, Row, Slot, State
 from tests.integration.faults.journal import Kind, Try

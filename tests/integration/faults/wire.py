@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from healthcare.domain.scheduling.model import AppointmentStatus
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.integration.faults.journal import Kind, Seen, Try
 
 ROUTES: Mapping[Kind, tuple[str, str]] = {

@@ -24,7 +24,7 @@ from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.audit.model import Entry
 from healthcare.domain.kernel import Clock, Event, Paging, Role, UserId
-from healthcare.domain.scheduling.model import Search, Touched
+from healthcare.domain.scheduling.search import Search, Touched
 from healthcare.entrypoints.api.scheduling import render
 from tests.builders import DAY, HOUR, NOBODY, SYSTEM, FakeClock
 from tests.clinic import Clinic, Database

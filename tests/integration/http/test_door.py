@@ -15,7 +15,7 @@ from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.identity.errors import HashingQueueFull
 from healthcare.domain.kernel import NotFound
-from healthcare.domain.scheduling.diary import Ask
+from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints.api import door
 from healthcare.entrypoints.api.request import KEY_HEADER

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.domain.kernel import SlotId
-from healthcare.domain.scheduling.diary import Cancelling
+from healthcare.domain.scheduling.asks import Cancelling
 from healthcare.domain.scheduling.model import Appointment, Slot
 from tests.builders import HOUR, TOMORROW, a_user, an_actor
 from tests.clinic import Clinic

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import CheckViolation, RaiseException
 
-from healthcare.domain.scheduling.model import TRANSITIONS, AppointmentStatus
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 from tests.integration.world import World, tomorrow_at
 
 PENDING, CANCELLED = AppointmentStatus.PENDING, AppointmentStatus.CANCELLED

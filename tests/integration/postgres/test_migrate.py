@@ -14,8 +14,10 @@ from healthcare.adapters.embedded.servers import Servers
 from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.postgres.migrate import Migration, MigrationRefused, migrate, shipped
 from healthcare.domain.kernel import Actor, AppointmentId, Money, SlotId
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Cancellation, ReasonCode
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import a_doctor, a_patient, a_time
 from tests.clinic import Clinic
 from tests.integration.conftest import conninfo_of

@@ -28,18 +28,20 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
-    Diary,
     Holding,
     Missing,
     Release,
     Rescheduling,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Search, Slot, TimeRange
+from healthcare.domain.scheduling.diary import Diary
+from healthcare.domain.scheduling.model import Appointment, Slot, TimeRange
+from healthcare.domain.scheduling.search import Search
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.examples import examples
 from tests.integration.conftest import conninfo_of
 from tests.integration.world import Conninfo

@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from healthcare.domain.kernel import EventKind
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus
+from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
 from tests.integration.world import Conninfo
 
 RUNBOOK = (Path(__file__).parents[3] / "docs/runbook.md").read_text("utf-8")

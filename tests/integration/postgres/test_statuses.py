@@ -6,7 +6,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import RaiseException
 
-from healthcare.domain.scheduling.model import TRANSITIONS, AppointmentStatus
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 from tests.integration.world import Conninfo
 
 APPOINTMENT = """

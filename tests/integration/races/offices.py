@@ -21,7 +21,7 @@ from healthcare.application.together import LANES
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.application.use_cases import UseCases
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened

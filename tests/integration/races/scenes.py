@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 from healthcare.application.consultation.start import Started
 from healthcare.domain.kernel import AccessRefused, Actor, AppointmentId, Conflict, NotFound, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Publication, TimeRange
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, TimeRange
+from healthcare.domain.scheduling.publication import Publication
 from tests.builders import MINUTE
 from tests.clinic import Clinic
 from tests.integration.races.orders import Watcher

@@ -12,7 +12,8 @@ from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.domain.kernel import AppointmentId
 from healthcare.domain.scheduling.errors import SlotTaken, TooManyHolds
-from healthcare.domain.scheduling.model import HELD_FOR, MOST_HOLDS, AppointmentStatus
+from healthcare.domain.scheduling.model import HELD_FOR, MOST_HOLDS
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import HOUR, MINUTE, FakeClock, an_actor
 from tests.clinic import Clinic
 from tests.integration.world import Conninfo, tomorrow_at

@@ -13,7 +13,7 @@ import pytest
 from healthcare.adapters.postgres.scheduling.rows import LIVE
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.kernel import NotFound, SlotId, UserId
-from healthcare.domain.scheduling.diary import Ask, Booking
+from healthcare.domain.scheduling.asks import Ask, Booking
 from healthcare.domain.scheduling.model import Appointment
 from tests.figures import Figures
 from tests.integration.races.offices import Office, Opened, Outcome, Told, offices

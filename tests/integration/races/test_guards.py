@@ -23,8 +23,9 @@ from healthcare.application.scheduling.decide import DecideTogether
 from healthcare.application.uow import Busy
 from healthcare.domain import policy
 from healthcare.domain.kernel import Actor, Event, EventId, NotYours, Page, Refusal, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import Search, Slot, Touched
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.model import Slot
+from healthcare.domain.scheduling.search import Search, Touched
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.races.gate import released_at_once

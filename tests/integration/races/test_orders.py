@@ -21,7 +21,8 @@ from healthcare.adapters.postgres.database import LIMITS, PostgresDatabase
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.adapters.postgres.scheduling.bookings import LOCK, PostgresBookings
 from healthcare.application import together
-from healthcare.domain.scheduling.diary import Ask, Diary
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary
 from tests.builders import FakeClock
 from tests.clinic import Clinic
 from tests.figures import Figures

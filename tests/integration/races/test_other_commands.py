@@ -17,9 +17,10 @@ from healthcare.domain.directory.model import Profile
 from healthcare.domain.identity.errors import EmailTaken, LastAdmin
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor, Forbidden, Money, NotFound, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.errors import SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import Publication, TimeRange
+from healthcare.domain.scheduling.model import TimeRange
+from healthcare.domain.scheduling.publication import Publication
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
 from tests.integration.races.offices import refused_here

@@ -12,7 +12,7 @@ from healthcare.adapters.redis.flights import Flights, FreshFlights, landed
 from healthcare.adapters.redis.names import Names
 from healthcare.adapters.redis.tokens import LENGTH, Tokens, VersionTokens
 from healthcare.domain.kernel import Clock
-from healthcare.domain.scheduling.model import Touched
+from healthcare.domain.scheduling.search import Touched
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from healthcare.adapters.redis.names import names
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Paging
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 from tests.integration.redis import sabotage
 from tests.integration.world import free_port
 

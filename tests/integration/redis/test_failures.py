@@ -20,8 +20,8 @@ from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.adapters.redis.client import connect
 from healthcare.adapters.redis.tokens import VersionTokens
 from healthcare.adapters.system import SystemClock
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 from tests.integration.redis import sabotage
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.adapters.redis.names import token_name
 from healthcare.adapters.system import SystemClock
 from healthcare.domain.kernel import Paging
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 
 DAYS: Final = (date(2031, 3, 1), date(2031, 3, 2))
 numbers = count()

@@ -10,7 +10,7 @@ import pytest
 
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.domain.kernel import Actor, SlotId, UserId
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.model import MOST_HOLDS
 from tests.figures import Figures
 from tests.integration.proxy import proxy_to

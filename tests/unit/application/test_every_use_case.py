@@ -28,8 +28,8 @@ from healthcare.domain.kernel import (
 )
 from healthcare.domain.policy import POLICY, Action
 from healthcare.domain.scheduling import diary
-from healthcare.domain.scheduling.diary import Ask
-from healthcare.domain.scheduling.model import Search
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.search import Search
 from tests.builders import (
     NOBODY,
     NOW,

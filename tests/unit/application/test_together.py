@@ -15,7 +15,8 @@ from healthcare.application.scheduling.decide import DecideTogether
 from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, SLOW, TOO_LATE, Together, Waiting
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Conflict, Refusal
-from healthcare.domain.scheduling.diary import Ask, Booking, Diary
+from healthcare.domain.scheduling.asks import Ask, Booking
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Slot
 from tests.builders import an_actor

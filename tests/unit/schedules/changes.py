@@ -9,7 +9,7 @@ from typing import Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.domain.kernel import EventKind, NotYours, SlotId
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
@@ -21,15 +21,8 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import (
-    CHECK_IN_OPENS,
-    HELD_FOR,
-    MISSED_AFTER,
-    MOST_HOLDS,
-    TRANSITIONS,
-    UNFINISHED,
-    AppointmentStatus,
-)
+from healthcare.domain.scheduling.model import CHECK_IN_OPENS, HELD_FOR, MISSED_AFTER, MOST_HOLDS
+from healthcare.domain.scheduling.status import TRANSITIONS, UNFINISHED, AppointmentStatus
 from tests.builders import DAY, TOMORROW
 from tests.unit.schedules.commands import CancelDay, MarkNoShows, Publish
 from tests.unit.schedules.record import Change, Commit

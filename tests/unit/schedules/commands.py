@@ -13,7 +13,7 @@ from healthcare.application.use_cases import UseCases
 from healthcare.domain.consultation.model import Prescription
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Actor, Page, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
@@ -25,7 +25,9 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import Appointment, ReasonCode, Search, Slot
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.search import Search
 from tests.builders import DAY, HOUR, SYSTEM, TOMORROW, a_publication, an_actor, an_item
 from tests.unit.schedules.scene import Command, Scene
 

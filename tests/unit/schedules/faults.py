@@ -10,8 +10,8 @@ from healthcare.adapters.memory.tables import Kept
 from healthcare.adapters.memory.transaction import Locks, Transaction
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Clock
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 
 
 class Fault(Enum):

@@ -10,7 +10,7 @@ from healthcare.adapters.memory.tables import Kept
 from healthcare.application.consultation.start import Started
 from healthcare.domain.consultation.model import Prescription
 from healthcare.domain.kernel import AccessRefused, AppointmentId, EventKind, Role, UserId
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
@@ -21,7 +21,8 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.unit.schedules.changes import BECOMES, misdeeds
 from tests.unit.schedules.commands import LetGo, MarkNoShows
 from tests.unit.schedules.record import ENDED, Commit, Try, commits_of, tries_of

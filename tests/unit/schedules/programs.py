@@ -15,7 +15,8 @@ from healthcare.adapters.memory.cache import LONGEST_KEPT
 from healthcare.adapters.memory.tables import Kept
 from healthcare.adapters.memory.transaction import Locks, Transaction
 from healthcare.domain.kernel import Clock, Role
-from healthcare.domain.scheduling.model import HELD_FOR, ReasonCode
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.model import HELD_FOR
 from tests.builders import DAY, HOUR, MINUTE, NOW, SYSTEM, TOMORROW, FakeClock
 from tests.clinic import Clinic
 from tests.unit.schedules.commands import (

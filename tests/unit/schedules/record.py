@@ -7,8 +7,10 @@ from typing import Final
 
 from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.domain.kernel import EventKind, Refusal, UserId
-from healthcare.domain.scheduling.diary import Ask, Cancelling
-from healthcare.domain.scheduling.model import EXPIRED, RELEASED, Appointment, AppointmentStatus, Cancellation
+from healthcare.domain.scheduling.asks import Ask, Cancelling
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED, Cancellation
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.unit.schedules.commands import REASON, CancelDay, Together
 from tests.unit.schedules.scene import MAYBE, Call, Outcome, Scene, State
 

@@ -9,7 +9,7 @@ from healthcare.domain.consultation.model import Prescription
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Forbidden, NotFound, NotYours, Refusal, Role, SlotId
 from healthcare.domain.policy import POLICY
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
@@ -35,7 +35,8 @@ from healthcare.domain.scheduling.errors import (
     TooManyHolds,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MOST_HOLDS, UNFINISHED, AppointmentStatus
+from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MOST_HOLDS
+from healthcare.domain.scheduling.status import UNFINISHED, AppointmentStatus
 from tests.unit.schedules.commands import DOCTORS, CancelDay, Prescribe, Together
 from tests.unit.schedules.record import Commit, Try
 from tests.unit.schedules.scene import Call, Outcome, Scene, State

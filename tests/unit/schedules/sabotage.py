@@ -12,16 +12,12 @@ from healthcare.adapters.memory.tables import AppointmentRow
 from healthcare.adapters.memory.transaction import Transaction
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.kernel import AppointmentId, Clock, Happened, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import (
-    Ask,
-    Booking,
-    Cancelling,
-    Diary,
-    Receipt,
-    Rescheduling,
-)
+from healthcare.domain.scheduling.asks import Ask, Booking, Cancelling, Rescheduling
+from healthcare.domain.scheduling.diary import Diary, Receipt
 from healthcare.domain.scheduling.errors import SlotTaken
-from healthcare.domain.scheduling.model import HELD_FOR, Appointment, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import MINUTE, FakeClock
 from tests.unit.schedules.commands import (
     Book,

@@ -16,9 +16,10 @@ from healthcare.application.together import Together, Waiting
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import Account, User
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Ask
+from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.errors import PatientBusy, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Slot
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import NOW, FakeClock, an_actor
 from tests.clinic import Clinic
 

@@ -6,8 +6,9 @@ from datetime import date
 from itertools import product
 
 from healthcare.adapters.memory.cache import LONGEST_KEPT
-from healthcare.domain.scheduling.diary import Booking
-from healthcare.domain.scheduling.model import AppointmentStatus, TimeRange
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.model import TimeRange
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, TOMORROW
 from tests.unit.schedules.commands import CancelDay, Look
 from tests.unit.schedules.record import Commit, Try

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from healthcare.domain.kernel import Clock
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 
 LONGEST_KEPT: Final = timedelta(seconds=5)
 

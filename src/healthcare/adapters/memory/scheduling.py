@@ -18,16 +18,12 @@ from healthcare.domain.kernel import (
     SlotId,
     UserId,
 )
-from healthcare.domain.scheduling.diary import Ask, Diary
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import PatientBusy, SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import (
-    TRANSITIONS,
-    Appointment,
-    AppointmentStatus,
-    Search,
-    Slot,
-    TimeRange,
-)
+from healthcare.domain.scheduling.model import Appointment, Slot, TimeRange
+from healthcare.domain.scheduling.search import Search
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 
 
 def doctor_of(tx: Transaction, doctor: UserId, slot: SlotRow) -> Doctor:

@@ -10,8 +10,10 @@ from healthcare.domain.consultation.model import Consultation, Prescription
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.identity.model import Account
 from healthcare.domain.kernel import AppointmentId, ConsultationId, Event, EventId, Money, SlotId, UserId
+from healthcare.domain.scheduling.cancellation import Cancellation
 from healthcare.domain.scheduling.diary import Receipt
-from healthcare.domain.scheduling.model import NOT_LIVE, AppointmentStatus, Cancellation, TimeRange
+from healthcare.domain.scheduling.model import TimeRange
+from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -26,8 +26,8 @@ from healthcare.adapters.redis.names import Names, names, token_name
 from healthcare.adapters.redis.tasks import ended, started, within
 from healthcare.adapters.redis.tokens import Tokens, VersionTokens, understood
 from healthcare.domain.kernel import Clock
-from healthcare.domain.scheduling.model import Search, Touched
 from healthcare.domain.scheduling.ports import Found
+from healthcare.domain.scheduling.search import Search, Touched
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from msgspec.json import encode
 
-from healthcare.domain.scheduling.model import Search, Touched
+from healthcare.domain.scheduling.search import Search, Touched
 
 
 @dataclass(frozen=True, slots=True)

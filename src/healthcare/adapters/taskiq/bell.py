@@ -12,7 +12,7 @@ from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
 PATIENCE: Final = 0.5
 """Seconds that one ring may take; the workers look by themselves each second."""
 PAUSE: Final = 0.25
-"""Seconds between two rings: one takes up to 1.6 ms of the process, and wakes a worker for all that has come by then."""
+"""Seconds between two rings: one takes up to 1.6 ms of a process, and wakes a worker for all that came by then."""
 SILENCE: Final = 30.0
 """Seconds between two complaints."""
 

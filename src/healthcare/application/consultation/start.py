@@ -7,7 +7,7 @@ from healthcare.application.uow import Begin
 from healthcare.domain.consultation.model import Consultation, ConsultationStatus
 from healthcare.domain.kernel import Actor, AppointmentId, ConsultationId, EventKind, Happened
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Starting
+from healthcare.domain.scheduling.asks import Starting
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from healthcare.application.uow import Begin
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.kernel import Actor, Clock
 from healthcare.domain.policy import Action, permit, require_relation
-from healthcare.domain.scheduling.model import Touched
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.search import Touched
 
 
 @dataclass(frozen=True, slots=True)

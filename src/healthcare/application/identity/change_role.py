@@ -8,8 +8,8 @@ from healthcare.application.uow import Begin
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Actor, EventKind, Happened, NotFound, Role, UserId
 from healthcare.domain.policy import Action, permit
-from healthcare.domain.scheduling.model import Touched
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.search import Touched
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.model import Appointment
 
 

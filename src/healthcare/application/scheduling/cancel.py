@@ -6,8 +6,9 @@ from typing import ClassVar
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.kernel import Actor, AppointmentId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Cancelling
-from healthcare.domain.scheduling.model import Appointment, ReasonCode
+from healthcare.domain.scheduling.asks import Cancelling
+from healthcare.domain.scheduling.cancellation import ReasonCode
+from healthcare.domain.scheduling.model import Appointment
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from healthcare.application.uow import Begin, OutcomeUnknown, Unavailable
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Actor, Happened, NotFound, Refusal, check_text
 from healthcare.domain.policy import Action, permit
-from healthcare.domain.scheduling.diary import Cancelling, Withdrawal
+from healthcare.domain.scheduling.asks import Cancelling, Withdrawal
 from healthcare.domain.scheduling.errors import AppointmentMoved, AppointmentNotBooked, AppointmentStarted
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
+from healthcare.domain.scheduling.model import Appointment
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from healthcare.domain.zones import check_day, day_bounds
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.kernel import Actor, AppointmentId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import CheckingIn
+from healthcare.domain.scheduling.asks import CheckingIn
 from healthcare.domain.scheduling.model import Appointment
 
 

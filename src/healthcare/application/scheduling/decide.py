@@ -8,7 +8,8 @@ from healthcare.application.searches import touching
 from healthcare.application.together import Together
 from healthcare.application.uow import Begin, OutcomeUnknown, Read, Unavailable
 from healthcare.domain.kernel import Happened, Refusal, SlotId
-from healthcare.domain.scheduling.diary import Ask, Diary
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import SlotTaken
 from healthcare.domain.scheduling.model import Appointment, Slot
 from healthcare.domain.scheduling.ports import SearchCache

@@ -6,7 +6,7 @@ from typing import ClassVar
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.kernel import Actor, SlotId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Holding
+from healthcare.domain.scheduling.asks import Holding
 from healthcare.domain.scheduling.model import Appointment
 
 

@@ -7,7 +7,7 @@ from healthcare.application.scheduling.decide import DecideTogether
 from healthcare.application.uow import Begin
 from healthcare.domain.kernel import Actor, Clock, Refusal
 from healthcare.domain.policy import Action, permit
-from healthcare.domain.scheduling.diary import Missing
+from healthcare.domain.scheduling.asks import Missing
 from healthcare.domain.scheduling.model import MISSED_AFTER
 
 MOST_AT_ONCE: Final = 100

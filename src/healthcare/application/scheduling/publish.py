@@ -9,8 +9,10 @@ from healthcare.application.uow import Begin
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import Actor, Doctor, EventKind, Happened, SlotId, Unauthenticated
 from healthcare.domain.policy import Action, permit
-from healthcare.domain.scheduling.model import Publication, Slot, Touched
+from healthcare.domain.scheduling.model import Slot
 from healthcare.domain.scheduling.ports import SearchCache
+from healthcare.domain.scheduling.publication import Publication
+from healthcare.domain.scheduling.search import Touched
 
 
 @dataclass(frozen=True, slots=True)

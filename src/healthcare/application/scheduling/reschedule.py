@@ -7,7 +7,7 @@ from typing import ClassVar
 from healthcare.application.scheduling.decide import Decide
 from healthcare.domain.kernel import Actor, AppointmentId, SlotId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Rescheduling
+from healthcare.domain.scheduling.asks import Rescheduling
 from healthcare.domain.scheduling.model import Appointment
 
 

@@ -7,8 +7,9 @@ from typing import ClassVar
 from healthcare.application.uow import Read
 from healthcare.domain.kernel import Actor, Clock, Page
 from healthcare.domain.policy import Action, permit
-from healthcare.domain.scheduling.model import Search, Slot
+from healthcare.domain.scheduling.model import Slot
 from healthcare.domain.scheduling.ports import Found, SearchCache
+from healthcare.domain.scheduling.search import Search
 
 Render = Callable[[Search, Page[Slot]], bytes]
 """How a driver writes an answer down."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from healthcare.application.scheduling.decide import DecideTogether
 from healthcare.domain.kernel import Actor, Refusal, SlotId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Withdrawal
+from healthcare.domain.scheduling.asks import Withdrawal
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,10 @@
-"""What people ask of slots and appointments, and the diary in which it is decided."""
+"""The diary, in which is decided what people ask of slots and appointments."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any
 
 from healthcare.domain.kernel import (
     AccessRefused,
@@ -15,15 +13,25 @@ from healthcare.domain.kernel import (
     Event,
     EventKind,
     Happened,
-    Invalid,
     NotFound,
     Patient,
     Role,
     SlotId,
     UserId,
-    check_text,
 )
-from healthcare.domain.policy import Action, permit, require_relation
+from healthcare.domain.policy import permit, require_relation
+from healthcare.domain.scheduling.asks import (
+    Ask,
+    Booking,
+    Cancelling,
+    CheckingIn,
+    Holding,
+    Missing,
+    Release,
+    Rescheduling,
+    Undoing,
+    Withdrawal,
+)
 from healthcare.domain.scheduling.errors import (
     AppointmentMoved,
     KeyReused,
@@ -31,144 +39,9 @@ from healthcare.domain.scheduling.errors import (
     TooManyHolds,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import (
-    MOST_HOLDS,
-    UNFINISHED,
-    Appointment,
-    AppointmentStatus,
-    ReasonCode,
-    Slot,
-    Touched,
-)
-
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Something that is asked of a slot, of an appointment, or of both."""
-
-    action: ClassVar[Action]
-
-    actor: Actor
-    slot: SlotId | None = None
-    appointment: AppointmentId | None = None
-    key: str | None = None
-    """The same key again asks for the same answer again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding(Ask):
-    """A patient wants a slot kept for them for a while; the holder wants it for longer."""
-
-    action: ClassVar = Action.HOLD_SLOT
-
-    slot: SlotId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release(Ask):
-    """A patient gives a held slot back."""
-
-    action: ClassVar = Action.RELEASE_HOLD
-
-    slot: SlotId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking(Ask):
-    """A patient wants a slot, which they may hold already."""
-
-    action: ClassVar = Action.BOOK_APPOINTMENT
-
-    slot: SlotId
-    key: str
-
-    def __post_init__(self) -> None:
-        """Raise Invalid unless the key is 1 to 255 visible ASCII characters."""
-        if not KEY.fullmatch(self.key):
-            raise Invalid.because("Idempotency-Key", "key", "must be 1 to 255 visible ASCII characters")
-
-    @property
-    def fingerprint(self) -> bytes:
-        """What is equal for commands that ask for the same."""
-        return sha256(self.slot.bytes).digest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rescheduling(Ask):
-    """A patient wants another slot in place of the one they have."""
-
-    action: ClassVar = Action.RESCHEDULE_APPOINTMENT
-
-    appointment: AppointmentId
-    slot: SlotId
-    versions: Collection[int] | None = None
-    """Of the appointment as the caller may have seen it; None: whichever it has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelling(Ask):
-    """Somebody gives an appointment up."""
-
-    action: ClassVar = Action.CANCEL_APPOINTMENT
-
-    appointment: AppointmentId
-    reason: str
-    code: ReasonCode | None = None
-    only_on: SlotId | None = None
-    """The slot on which it must still stand."""
-
-    def __post_init__(self) -> None:
-        """Raise Invalid unless the reason says something."""
-        check_text(self.reason, "reason")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckingIn(Ask):
-    """A patient is there."""
-
-    action: ClassVar = Action.CHECK_IN
-
-    appointment: AppointmentId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing(Ask):
-    """Nobody came."""
-
-    action: ClassVar = Action.MARK_NO_SHOWS
-
-    appointment: AppointmentId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undoing(Ask):
-    """A doctor says that a check-in or a no-show was a mistake."""
-
-    action: ClassVar = Action.UNDO_STATUS
-
-    appointment: AppointmentId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Starting(Ask):
-    """A doctor begins the care."""
-
-    action: ClassVar = Action.START_CONSULTATION
-
-    appointment: AppointmentId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal(Ask):
-    """A doctor takes a slot back."""
-
-    action: ClassVar = Action.TAKE_SLOT_BACK
-
-    slot: SlotId
-    even_taken: bool = False
-    """Also where a patient has it."""
+from healthcare.domain.scheduling.model import MOST_HOLDS, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import UNFINISHED, AppointmentStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,7 @@
-"""Slots, appointments and searches."""
+"""Slots and appointments."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from healthcare.domain.kernel import (
@@ -13,13 +10,12 @@ from healthcare.domain.kernel import (
     Invalid,
     Money,
     NotFound,
-    Paging,
     Patient,
     SlotId,
     UserId,
-    check_text,
     in_utc,
 )
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED, Cancellation, ReasonCode
 from healthcare.domain.scheduling.errors import (
     AppointmentNotBooked,
     AppointmentStarted,
@@ -28,15 +24,9 @@ from healthcare.domain.scheduling.errors import (
     NothingToUndo,
     NotMissed,
     SlotInThePast,
-    SlotsOverlap,
     SlotTaken,
 )
-from healthcare.domain.zones import check_day, check_zone, day_bounds
-
-SHORTEST_SLOT, LONGEST_SLOT = 5, 240
-"""Minutes."""
-LONGEST_PUBLICATION = timedelta(hours=24)
-FURTHEST_AHEAD = timedelta(days=90)
+from healthcare.domain.scheduling.status import NOT_LIVE, TRANSITIONS, AppointmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +49,6 @@ class TimeRange:
         return self.start < other.end and other.start < self.end
 
 
-class AppointmentStatus(StrEnum):
-    """The life of an appointment; FHIR R4 Appointment.status."""
-
-    PENDING = "pending"
-    """A hold: it ends by itself unless it is booked in time."""
-    BOOKED = "booked"
-    CHECKED_IN = "checked-in"
-    FULFILLED = "fulfilled"
-    """Care has begun; how far it has come is the consultation's status."""
-    CANCELLED = "cancelled"
-    NOSHOW = "noshow"
-    ENTERED_IN_ERROR = "entered-in-error"
-
-
-NOT_LIVE: Final = frozenset({AppointmentStatus.CANCELLED, AppointmentStatus.ENTERED_IN_ERROR})
-"""An appointment in any other status is live: it claims its slot and its patient's time."""
-
-UNFINISHED: Final = frozenset({AppointmentStatus.PENDING, AppointmentStatus.BOOKED, AppointmentStatus.CHECKED_IN})
-"""The patient may still come."""
-
-TRANSITIONS: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = MappingProxyType(
-    {
-        AppointmentStatus.PENDING: frozenset({AppointmentStatus.BOOKED, AppointmentStatus.CANCELLED}),
-        AppointmentStatus.BOOKED: frozenset(
-            {
-                AppointmentStatus.CHECKED_IN,
-                AppointmentStatus.FULFILLED,
-                AppointmentStatus.CANCELLED,
-                AppointmentStatus.NOSHOW,
-                AppointmentStatus.ENTERED_IN_ERROR,
-            }
-        ),
-        AppointmentStatus.CHECKED_IN: frozenset(
-            {
-                AppointmentStatus.BOOKED,
-                AppointmentStatus.FULFILLED,
-                AppointmentStatus.CANCELLED,
-                AppointmentStatus.ENTERED_IN_ERROR,
-            }
-        ),
-        AppointmentStatus.FULFILLED: frozenset({AppointmentStatus.ENTERED_IN_ERROR}),
-        # Who undoes a no-show says that the patient came; were it booked again, it would be missed again at once.
-        AppointmentStatus.NOSHOW: frozenset({AppointmentStatus.CHECKED_IN, AppointmentStatus.ENTERED_IN_ERROR}),
-        AppointmentStatus.CANCELLED: frozenset({AppointmentStatus.ENTERED_IN_ERROR}),
-        AppointmentStatus.ENTERED_IN_ERROR: frozenset(),
-    }
-)
-"""What each status may become. No command leads to `entered-in-error`: operators correct with it."""
-
 HELD_FOR: Final = timedelta(minutes=5)
 MOST_HOLDS: Final = 3
 """Live ones of one patient."""
@@ -115,57 +56,6 @@ CHECK_IN_OPENS: Final = timedelta(minutes=15)
 """Before the start."""
 MISSED_AFTER: Final = timedelta(minutes=15)
 """After the end."""
-
-
-class ReasonCode(StrEnum):
-    """Why an appointment was cancelled; the FHIR R4 code system appointment-cancellation-reason."""
-
-    PAT = "pat"
-    PAT_CRS = "pat-crs"
-    PAT_CPP = "pat-cpp"
-    PAT_DEC = "pat-dec"
-    PAT_FB = "pat-fb"
-    PAT_LT = "pat-lt"
-    PAT_MT = "pat-mt"
-    PAT_MV = "pat-mv"
-    PAT_PREG = "pat-preg"
-    PAT_SWL = "pat-swl"
-    PAT_UCP = "pat-ucp"
-    PROV = "prov"
-    PROV_PERS = "prov-pers"
-    PROV_DCH = "prov-dch"
-    PROV_EDU = "prov-edu"
-    PROV_HOSP = "prov-hosp"
-    PROV_LABS = "prov-labs"
-    PROV_MRI = "prov-mri"
-    PROV_ONC = "prov-onc"
-    MAINT = "maint"
-    MEDS_INC = "meds-inc"
-    OTHER = "other"
-    OTH_CMS = "oth-cms"
-    OTH_ERR = "oth-err"
-    OTH_FIN = "oth-fin"
-    OTH_IV = "oth-iv"
-    OTH_INT = "oth-int"
-    OTH_MU = "oth-mu"
-    OTH_ROOM = "oth-room"
-    OTH_OERR = "oth-oerr"
-    OTH_SWIE = "oth-swie"
-    OTH_WEATH = "oth-weath"
-
-
-@dataclass(frozen=True, slots=True)
-class Cancellation:
-    """Why an appointment was given up, and whether its patient did that later than its doctor asks."""
-
-    reason: str
-    """In the words of the one who cancelled."""
-    code: ReasonCode
-    late: bool = False
-
-
-EXPIRED: Final = Cancellation("expired", ReasonCode.OTHER)
-RELEASED: Final = Cancellation("released", ReasonCode.PAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,90 +271,3 @@ class Slot:
         if self.taken and not even_taken:
             raise SlotTaken
         return replace(self, offered=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A range of free time that a doctor offers in slots of equal length; a shorter remainder is left out."""
-
-    time: TimeRange
-    slot_minutes: int
-
-    def __post_init__(self) -> None:
-        """Raise Invalid unless both ends are whole minutes and at least one slot fits into at most 24 hours."""
-        for name, instant in (("start", self.time.start), ("end", self.time.end)):
-            if instant.second or instant.microsecond:
-                raise Invalid.because(name, "whole-minute", "must be a whole minute")
-        if not SHORTEST_SLOT <= self.slot_minutes <= LONGEST_SLOT:
-            raise Invalid.because("slot_minutes", "range", f"must be {SHORTEST_SLOT} to {LONGEST_SLOT} minutes")
-        if self.time.end - self.time.start > LONGEST_PUBLICATION:
-            raise Invalid.because("end", "range", "must come at most 24 hours after the start")
-        if not self.slots():
-            raise Invalid.because("end", "whole-slot", "leaves no room for a whole slot")
-
-    def slots(self) -> list[TimeRange]:
-        """Return the ranges that it offers, in order."""
-        length = timedelta(minutes=self.slot_minutes)
-        whole = (self.time.end - self.time.start) // length
-        starts = [self.time.start + place * length for place in range(whole)]
-        return [TimeRange(start, start + length) for start in starts]
-
-    def check(self, *, now: datetime) -> None:
-        """Raise Invalid unless it lies in the next 90 days."""
-        if self.time.start <= now:
-            raise Invalid.because("start", "future", "must lie in the future")
-        if self.time.end > now + FURTHEST_AHEAD:
-            raise Invalid.because("end", "range", f"must lie at most {FURTHEST_AHEAD.days} days ahead")
-
-    def check_room(self, existing: Collection[TimeRange]) -> None:
-        """Find room between the slots that stand already.
-
-        Raises:
-            SlotsOverlap: there is none.
-        """
-        slots = self.slots()
-        offered = TimeRange(slots[0].start, slots[-1].end)
-        if any(offered.overlaps(time) for time in existing):
-            raise SlotsOverlap
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """A part of all searches: those in a specialty, or those in a specialty that look at a UTC date."""
-
-    specialty: str
-    day: date | None = None
-
-    @classmethod
-    def by(cls, changed: Slot | Appointment) -> "Touched":
-        """Name the searches that a change of this slot, or of a claim on one, concerns."""
-        return cls(changed.doctor.specialty, changed.time.start.date())
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which free slots are asked for: those that start on a calendar day of a time zone."""
-
-    specialty: str
-    day: date
-    zone: str = "UTC"
-    paging: Paging = field(default_factory=Paging)
-
-    def __post_init__(self) -> None:
-        """Raise Invalid unless there are such a zone and such a day."""
-        check_text(self.specialty, "specialty")
-        check_zone(self.zone, "tz")
-        check_day(self.day, "date")
-
-    @property
-    def bounds(self) -> tuple[datetime, datetime]:
-        """The day's first instant, and the next day's."""
-        return day_bounds(self.day, self.zone)
-
-    @property
-    def touched(self) -> tuple[Touched, ...]:
-        """What must not change while an answer to this search is kept."""
-        start, end = self.bounds
-        last = max(start, end - timedelta(microseconds=1))
-        days = range(start.date().toordinal(), last.date().toordinal() + 1)
-        return (Touched(self.specialty), *(Touched(self.specialty, date.fromordinal(day)) for day in days))

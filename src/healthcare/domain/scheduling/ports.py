@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from healthcare.domain.kernel import AppointmentId, Page, Paging, SlotId, UserId
-from healthcare.domain.scheduling.diary import Ask, Diary
-from healthcare.domain.scheduling.model import Appointment, Search, Slot, TimeRange, Touched
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary
+from healthcare.domain.scheduling.model import Appointment, Slot, TimeRange
+from healthcare.domain.scheduling.search import Search, Touched
 
 
 class Slots(Protocol):

@@ -15,7 +15,7 @@ from msgspec.structs import fields
 
 from healthcare.application.deadline import remaining
 from healthcare.domain.kernel import Actor, Fault, Invalid
-from healthcare.domain.scheduling.diary import KEY
+from healthcare.domain.scheduling.asks import KEY
 from healthcare.entrypoints.api.faults import fault_of
 from healthcare.entrypoints.api.refusals import (
     ParameterFault,

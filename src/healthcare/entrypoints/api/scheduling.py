@@ -31,15 +31,9 @@ from healthcare.domain.scheduling.errors import (
     SlotTaken,
     TooManyHolds,
 )
-from healthcare.domain.scheduling.model import (
-    LONGEST_SLOT,
-    SHORTEST_SLOT,
-    Appointment,
-    Publication,
-    Search,
-    Slot,
-    TimeRange,
-)
+from healthcare.domain.scheduling.model import Appointment, Slot, TimeRange
+from healthcare.domain.scheduling.publication import LONGEST_SLOT, SHORTEST_SLOT, Publication
+from healthcare.domain.scheduling.search import Search
 from healthcare.entrypoints.api.bodies import (
     DoctorBody,
     Instant,

@@ -17,7 +17,8 @@ from healthcare.application.scheduling.read_appointment import ReadAppointment
 from healthcare.application.scheduling.reschedule import RescheduleAppointment
 from healthcare.application.scheduling.undo_status import UndoStatus
 from healthcare.domain.kernel import AppointmentId, NotFound, SlotId
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
 from healthcare.domain.scheduling.errors import (
     AppointmentNotBooked,
     AppointmentStarted,
@@ -29,7 +30,8 @@ from healthcare.domain.scheduling.errors import (
     SlotTaken,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Cancellation, ReasonCode
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from healthcare.entrypoints.api.bodies import DoctorBody, Instant, MoneyBody, PatientBody, Text
 from healthcare.entrypoints.api.headers import TAG, version_tag
 from healthcare.entrypoints.api.paging import Page, PageRequest

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Refusal
-from healthcare.domain.scheduling.model import Search
+from healthcare.domain.scheduling.search import Search
 from healthcare.entrypoints.api.headers import known, revalidation
 from healthcare.entrypoints.api.request import parameters, understand
 from healthcare.entrypoints.api.scheduling import SEARCH_PATH, SearchRequest, render

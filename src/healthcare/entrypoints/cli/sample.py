@@ -11,7 +11,8 @@ from healthcare.application.use_cases import UseCases
 from healthcare.domain.directory.model import Profile
 from healthcare.domain.identity.model import Email
 from healthcare.domain.kernel import Actor, Clock, Money, Role, UserId
-from healthcare.domain.scheduling.model import Publication, TimeRange
+from healthcare.domain.scheduling.model import TimeRange
+from healthcare.domain.scheduling.publication import Publication
 
 DOCTORS: Final = 60
 DAYS_AHEAD: Final = 14

@@ -14,7 +14,8 @@ from healthcare.domain.consultation.errors import PrescriptionIssued
 from healthcare.domain.consultation.model import Consultation, ConsultationStatus, Prescription
 from healthcare.domain.kernel import AppointmentId, ConsultationId, EventKind, Invalid, NotFound, NotYours, UserId
 from healthcare.domain.scheduling.errors import AppointmentNotBooked
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, NOW, an_actor, an_item
 from tests.clinic import Clinic
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from healthcare.domain.kernel import Doctor, EventKind, Money, NotYours, Paging, Role
-from healthcare.domain.scheduling.model import Slot, Touched
+from healthcare.domain.scheduling.model import Slot
+from healthcare.domain.scheduling.search import Touched
 from tests.builders import HOUR, NOBODY, NOW, TOMORROW, a_profile, a_user_id, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

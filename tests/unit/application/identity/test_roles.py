@@ -7,7 +7,7 @@ import pytest
 from healthcare.domain.identity.errors import LastAdmin
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, Refusal, Role
-from healthcare.domain.scheduling.model import Touched
+from healthcare.domain.scheduling.search import Touched
 from tests.builders import a_user_id, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

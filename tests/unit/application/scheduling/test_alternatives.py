@@ -14,7 +14,8 @@ from healthcare.application.together import Together
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Doctor, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Ask, Diary, Holding, Withdrawal
+from healthcare.domain.scheduling.asks import Ask, Holding, Withdrawal
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import SlotTaken
 from healthcare.domain.scheduling.model import HELD_FOR, Slot
 from tests.builders import DAY, HOUR, NOW, TOMORROW, a_booking, an_actor

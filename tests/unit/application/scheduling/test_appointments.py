@@ -7,8 +7,11 @@ from uuid import uuid4
 import pytest
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Paging, Role, UserId
+from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, AppointmentStarted
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Cancellation, ReasonCode, Touched
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

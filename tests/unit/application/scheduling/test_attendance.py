@@ -10,7 +10,8 @@ from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.application.scheduling.mark_no_shows import MOST_AT_ONCE
 from healthcare.domain.kernel import AppointmentId, EventKind, Forbidden, NotFound, NotYours, Role
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, CheckInTooEarly, NothingToUndo
-from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MISSED_AFTER, Appointment, AppointmentStatus
+from healthcare.domain.scheduling.model import CHECK_IN_OPENS, MISSED_AFTER, Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, NOW, SYSTEM, TOMORROW, FakeClock, an_actor
 from tests.clinic import Clinic
 

@@ -12,9 +12,10 @@ from healthcare.application.scheduling.decide import DecideTogether, TakenForNow
 from healthcare.application.scheduling.forget_keys import KEPT
 from healthcare.application.uow import OutcomeUnknown, UnitOfWork
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, Refusal, Role, SlotId, Unauthenticated
-from healthcare.domain.scheduling.diary import Booking
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, Touched
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.search import Touched
 from tests.builders import HOUR, MINUTE, NOBODY, NOW, SYSTEM, TOMORROW, a_booking, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

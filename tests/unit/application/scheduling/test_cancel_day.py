@@ -13,16 +13,11 @@ from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Doctor, EventKind, Invalid, NotFound, Paging, Role
-from healthcare.domain.scheduling.diary import Ask
-from healthcare.domain.scheduling.model import (
-    HELD_FOR,
-    Appointment,
-    AppointmentStatus,
-    Cancellation,
-    ReasonCode,
-    Slot,
-    Touched,
-)
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from healthcare.domain.zones import day_bounds
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_booking, a_publication, a_slot, a_time, an_actor
 from tests.clinic import Clinic

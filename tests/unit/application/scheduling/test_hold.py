@@ -9,17 +9,12 @@ from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.application.scheduling.decide import TakenForNow
 from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Actor, EventKind, NotFound, Role
-from healthcare.domain.scheduling.diary import Holding
+from healthcare.domain.scheduling.asks import Holding
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED
 from healthcare.domain.scheduling.errors import HoldExtended, PatientBusy, SlotTaken, TooManyHolds
-from healthcare.domain.scheduling.model import (
-    EXPIRED,
-    HELD_FOR,
-    RELEASED,
-    Appointment,
-    AppointmentStatus,
-    Slot,
-    Touched,
-)
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import HOUR, MINUTE, NOW, TOMORROW, FakeClock, a_booking, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

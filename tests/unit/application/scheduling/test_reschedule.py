@@ -16,7 +16,9 @@ from healthcare.domain.scheduling.errors import (
     SlotTaken,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import HELD_FOR, Appointment, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from healthcare.domain.kernel import Page, Paging, Role
-from healthcare.domain.scheduling.model import Search, Slot
+from healthcare.domain.scheduling.model import Slot
+from healthcare.domain.scheduling.search import Search
 from tests.builders import DAY, HOUR, MINUTE, NOBODY, NOW, TOMORROW
 from tests.clinic import Clinic
 

@@ -8,7 +8,8 @@ import pytest
 from healthcare.domain.directory.errors import ProfileMissing
 from healthcare.domain.kernel import EventKind, Invalid, Money, NotFound, NotYours, Paging, Role, SlotId
 from healthcare.domain.scheduling.errors import SlotsOverlap, SlotTaken
-from healthcare.domain.scheduling.model import HELD_FOR, Slot, Touched
+from healthcare.domain.scheduling.model import HELD_FOR, Slot
+from healthcare.domain.scheduling.search import Touched
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, an_actor
 from tests.clinic import Clinic
 from tests.unit.application.telltale import Telltale

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthcare.domain.kernel import Actor, EventKind, Refusal, Role, SlotId
-from healthcare.domain.scheduling.diary import (
+from healthcare.domain.scheduling.asks import (
     Ask,
     Booking,
     Cancelling,
     CheckingIn,
-    Diary,
     Holding,
     Missing,
     Release,
@@ -25,7 +24,10 @@ from healthcare.domain.scheduling.diary import (
     Undoing,
     Withdrawal,
 )
-from healthcare.domain.scheduling.model import TRANSITIONS, Appointment, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.diary import Diary
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import TRANSITIONS, AppointmentStatus
 from tests.builders import (
     MINUTE,
     NOW,

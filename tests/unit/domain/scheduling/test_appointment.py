@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from healthcare.domain.kernel import Money
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED, Cancellation, ReasonCode
 from healthcare.domain.scheduling.errors import (
     AppointmentNotBooked,
     AppointmentStarted,
@@ -16,18 +17,8 @@ from healthcare.domain.scheduling.errors import (
     NothingToUndo,
     NotMissed,
 )
-from healthcare.domain.scheduling.model import (
-    EXPIRED,
-    HELD_FOR,
-    NOT_LIVE,
-    RELEASED,
-    TRANSITIONS,
-    UNFINISHED,
-    Appointment,
-    AppointmentStatus,
-    Cancellation,
-    ReasonCode,
-)
+from healthcare.domain.scheduling.model import HELD_FOR, Appointment
+from healthcare.domain.scheduling.status import NOT_LIVE, TRANSITIONS, UNFINISHED, AppointmentStatus
 from tests.builders import (
     DAY,
     HOUR,

@@ -16,9 +16,11 @@ from healthcare.domain.kernel import (
     Unauthenticated,
     UserId,
 )
-from healthcare.domain.scheduling.diary import CheckingIn, Diary, Missing, Starting, Undoing
+from healthcare.domain.scheduling.asks import CheckingIn, Missing, Starting, Undoing
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import AppointmentNotBooked, CheckInTooEarly, NothingToUndo, NotMissed
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import (
     DAY,
     MINUTE,

@@ -3,16 +3,13 @@
 import pytest
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Invalid, NotFound, NotYours, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Cancelling, Diary
+from healthcare.domain.scheduling.asks import Cancelling
+from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import AppointmentMoved, AppointmentNotBooked, AppointmentStarted
-from healthcare.domain.scheduling.model import (
-    UNFINISHED,
-    Appointment,
-    AppointmentStatus,
-    Cancellation,
-    ReasonCode,
-    Touched,
-)
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import UNFINISHED, AppointmentStatus
 from tests.builders import (
     HOUR,
     MINUTE,

@@ -18,9 +18,12 @@ from healthcare.domain.kernel import (
     SlotId,
     Unauthenticated,
 )
-from healthcare.domain.scheduling.diary import Booking, Diary, Receipt
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.domain.scheduling.diary import Diary, Receipt
 from healthcare.domain.scheduling.errors import KeyReused, PatientBusy, SlotInThePast, SlotTaken
-from healthcare.domain.scheduling.model import Appointment, AppointmentStatus, Touched
+from healthcare.domain.scheduling.model import Appointment
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import (
     HOUR,
     MINUTE,

@@ -7,18 +7,13 @@ from uuid import uuid4
 import pytest
 
 from healthcare.domain.kernel import Actor, Event, EventKind, Forbidden, NotFound, Refusal, Role, SlotId, UserId
-from healthcare.domain.scheduling.diary import Ask, Booking, Cancelling, Diary, Holding, Receipt, Release
+from healthcare.domain.scheduling.asks import Ask, Booking, Cancelling, Holding, Release
+from healthcare.domain.scheduling.cancellation import EXPIRED, RELEASED
+from healthcare.domain.scheduling.diary import Diary, Receipt
 from healthcare.domain.scheduling.errors import HoldExtended, PatientBusy, SlotInThePast, SlotTaken, TooManyHolds
-from healthcare.domain.scheduling.model import (
-    EXPIRED,
-    HELD_FOR,
-    MOST_HOLDS,
-    RELEASED,
-    Appointment,
-    AppointmentStatus,
-    Slot,
-    Touched,
-)
+from healthcare.domain.scheduling.model import HELD_FOR, MOST_HOLDS, Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import (
     HOUR,
     MINUTE,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from healthcare.domain.kernel import Invalid
 from healthcare.domain.scheduling.errors import SlotsOverlap
-from healthcare.domain.scheduling.model import FURTHEST_AHEAD, LONGEST_SLOT, SHORTEST_SLOT
+from healthcare.domain.scheduling.publication import FURTHEST_AHEAD, LONGEST_SLOT, SHORTEST_SLOT
 from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_publication, a_time
 
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from healthcare.domain.kernel import AppointmentId, EventKind, Forbidden, Money, NotFound, NotYours, Role
-from healthcare.domain.scheduling.diary import Diary, Rescheduling
+from healthcare.domain.scheduling.asks import Rescheduling
+from healthcare.domain.scheduling.cancellation import RELEASED
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import (
     AppointmentNotBooked,
     AppointmentStarted,
@@ -15,7 +17,9 @@ from healthcare.domain.scheduling.errors import (
     SlotTaken,
     VersionStale,
 )
-from healthcare.domain.scheduling.model import RELEASED, Appointment, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.model import Appointment, Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import (
     DAY,
     HOUR,

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from healthcare.domain.kernel import Invalid
-from healthcare.domain.scheduling.model import Search, Touched
+from healthcare.domain.scheduling.search import Search, Touched
 from healthcare.domain.zones import zone_names
 from tests.builders import HOUR, MINUTE, a_doctor, a_slot, a_time
 

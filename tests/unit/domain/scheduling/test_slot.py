@@ -6,7 +6,9 @@ import pytest
 
 from healthcare.domain.kernel import AppointmentId, Money, NotFound
 from healthcare.domain.scheduling.errors import SlotInThePast, SlotTaken
-from healthcare.domain.scheduling.model import HELD_FOR, AppointmentStatus, Touched
+from healthcare.domain.scheduling.model import HELD_FOR
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import AppointmentStatus
 from tests.builders import MINUTE, NOW, TOMORROW, a_doctor, a_patient, a_slot, a_time
 
 ID = AppointmentId(uuid4())

@@ -5,9 +5,12 @@ from uuid import uuid4
 import pytest
 
 from healthcare.domain.kernel import EventKind, Forbidden, NotFound, NotYours, Role, SlotId
-from healthcare.domain.scheduling.diary import Diary, Withdrawal
+from healthcare.domain.scheduling.asks import Withdrawal
+from healthcare.domain.scheduling.diary import Diary
 from healthcare.domain.scheduling.errors import SlotTaken
-from healthcare.domain.scheduling.model import UNFINISHED, AppointmentStatus, Slot, Touched
+from healthcare.domain.scheduling.model import Slot
+from healthcare.domain.scheduling.search import Touched
+from healthcare.domain.scheduling.status import UNFINISHED, AppointmentStatus
 from tests.builders import (
     HOUR,
     MINUTE,

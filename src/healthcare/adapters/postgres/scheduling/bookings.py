@@ -20,7 +20,8 @@ from healthcare.adapters.postgres.scheduling.rows import (
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import AppointmentId, Event, Patient, Role, SlotId, UserId
 from healthcare.domain.policy import Action
-from healthcare.domain.scheduling.diary import Ask, Diary, Receipt
+from healthcare.domain.scheduling.asks import Ask
+from healthcare.domain.scheduling.diary import Diary, Receipt
 from healthcare.domain.scheduling.model import Appointment, Slot
 
 FIND: Final = "SELECT id, slot_id, patient_id FROM appointments WHERE id = ANY(%(appointments)s::uuid[])"

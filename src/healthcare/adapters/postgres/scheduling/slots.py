@@ -20,7 +20,8 @@ from healthcare.adapters.postgres.scheduling.rows import (
 )
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import Doctor, Money, Page, Paging, SlotId, UserId
-from healthcare.domain.scheduling.model import Search, Slot, TimeRange
+from healthcare.domain.scheduling.model import Slot, TimeRange
+from healthcare.domain.scheduling.search import Search
 
 FREE: Final = f"""
     WITH free AS MATERIALIZED (
