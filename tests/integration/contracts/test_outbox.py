@@ -67,16 +67,6 @@ async def test_an_event_is_kept_as_it_is(database: Database) -> None:
         assert sorted(await take(uow), key=lambda event: event.kind) == events
 
 
-async def test_an_event_that_is_kept_by_itself_is_kept_as_it_is_and_once(database: Database) -> None:
-    event = an_event(actor=a_user_id(), subject=uuid4(), request="a.b_c-9")
-
-    await database.record(event)
-    await database.record(event)
-
-    async with database.begin() as uow:
-        assert await take(uow) == [event]
-
-
 async def test_an_event_becomes_visible_to_others_when_the_unit_of_work_commits(database: Database) -> None:
     event = an_event()
 
