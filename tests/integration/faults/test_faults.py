@@ -67,8 +67,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
 def kill_an_api(ward: Ward, load: Load) -> Struck:
     """Kill one that has not yet heard that PostgreSQL kept its bookings; the other one answers to their keys."""
     at = load.random.randrange(len(APIS))
-    began = monotonic()
     with ward.lines[APIS[at]].going_silent(Moment.AFTER_A_COMMIT):
+        began = monotonic()  # what began before may still be answered
         wait_until(lambda: bool(kept_and_untold(ward, load, at, since=began)))
         untold = kept_and_untold(ward, load, at, since=began)
         ward.kill(APIS[at])
