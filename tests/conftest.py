@@ -1,6 +1,5 @@
 """What every test needs: one seed for all that is drawn, and one table for all that is counted."""
 
-import gc
 import random
 
 import pytest
@@ -44,17 +43,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if lines:
         terminalreporter.section("figures")
         terminalreporter.write_line("\n".join(lines))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def spared() -> None:
-    """Keep what the modules before have left out of the collector's way.
-
-    To go through what 100,000 examples leave takes seconds, and a client that stands still for so long in a request is
-    told that its body came too late.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
