@@ -238,6 +238,16 @@ def offices(world: World, way: str) -> Iterator[Opened]:
     assert deadlocks(world) == before
 
 
+@contextmanager
+def entered(context: AbstractAsyncContextManager[T], runner: asyncio.Runner) -> Iterator[T]:
+    """Enter it once for all examples that Hypothesis draws, which come from outside of the loop."""
+    stack = AsyncExitStack()
+    try:
+        yield runner.run(stack.enter_async_context(context))
+    finally:
+        runner.run(stack.aclose())
+
+
 @asynccontextmanager
 async def in_process(world: World, processes: int = SEVERAL) -> AsyncIterator[Office]:
     """Open the use cases in this process, as many times as if it were so many."""

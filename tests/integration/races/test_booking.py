@@ -16,7 +16,7 @@ from healthcare.domain.kernel import UserId
 from tests.examples import examples
 from tests.figures import Figures
 from tests.integration.races.gate import released_at_once
-from tests.integration.races.offices import WAYS, Office, Opened, Outcome, Told, offices
+from tests.integration.races.offices import WAYS, Office, Opened, Outcome, Told, entered, offices
 from tests.integration.world import World, tomorrow_at
 
 SLOTS = 400
@@ -122,20 +122,20 @@ REFUSALS = {"slot-taken", "patient-busy", "too-many-holds", "hold-extended", "ap
 def test_no_program_of_claims_moves_and_cancellations_books_twice(world: World, way: str, figures: Figures) -> None:
     """Hypothesis draws who races for what; the database does the interleaving; the assertions count."""
     commands = 0
-    with offices(world, way) as opened:
+    with offices(world, way) as opened, asyncio.Runner() as runner, entered(opened(), runner) as office:
 
         @settings(deadline=None, max_examples=PROGRAMS)
         @given(program=Programs)
         def check(program: list[Command]) -> None:
             nonlocal commands
             commands += sum(1 + (" and " in how) for _, _, how, _ in program)
-            asyncio.run(run(world, opened, program))
+            runner.run(run(world, office, program))
 
         check()
     figures.add(f"programs of bookings, {way}", operations=commands)
 
 
-async def run(world: World, opened: Opened, program: list[Command]) -> None:
+async def run(world: World, office: Office, program: list[Command]) -> None:
     """Run one program, and compare what was told last of each appointment with what was kept."""
     clear(world)
     patients = world.add_users("patient", 4)
@@ -145,7 +145,7 @@ async def run(world: World, opened: Opened, program: list[Command]) -> None:
         for doctor, minute in zip(world.add_doctors(len(minutes)), minutes, strict=True)
     ]
 
-    async def act(office: Office, patient: UserId, slot: UUID, how: str, target: UUID) -> list[Outcome]:
+    async def act(patient: UserId, slot: UUID, how: str, target: UUID) -> list[Outcome]:
         first = await (office.hold if how.startswith("hold") else office.book)(patient, slot)
         if not isinstance(first, Told):
             return [first]
@@ -158,9 +158,8 @@ async def run(world: World, opened: Opened, program: list[Command]) -> None:
                 return [first, await office.book(patient, slot)]
         return [first]
 
-    async with opened() as office:
-        acts = [act(office, patients[who], slots[what], how, slots[to]) for who, what, how, to in program]
-        outcomes = [outcome for one in await asyncio.gather(*acts) for outcome in one]
+    acts = [act(patients[who], slots[what], how, slots[to]) for who, what, how, to in program]
+    outcomes = [outcome for one in await asyncio.gather(*acts) for outcome in one]
     assert set(refusals(outcomes)) <= REFUSALS
     assert double_booked(world) == 0
     told = sorted((one for one in outcomes if isinstance(one, Told)), key=lambda one: one.version)
