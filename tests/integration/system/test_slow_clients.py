@@ -36,7 +36,7 @@ def test_slow_clients_are_let_go_while_others_are_answered(world: World) -> None
 
         assert time.monotonic() - start < GONE_WITHIN
         assert {heard[line].split(b"\r\n")[0] for line, said in lines.items() if said is HALF_A_BODY} == {
-            b"HTTP/1.1 400 Bad Request"
+            b"HTTP/1.1 408 Request Timeout"
         }
         assert httpx.get(f"{api.url}/health/live").status_code == 200
 

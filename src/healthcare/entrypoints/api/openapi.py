@@ -25,6 +25,7 @@ from healthcare.entrypoints.api.problems import PROBLEM_JSON, Problem, code_of, 
 from healthcare.entrypoints.api.refusals import (
     Internal,
     PreconditionRequired,
+    RequestTimeout,
     TooLarge,
     Unreadable,
     UnsupportedMediaType,
@@ -189,7 +190,7 @@ def _problems(handler: HTTPRouteHandler, shape: Shape, schemas: Schemas) -> Json
 def _usual_problems(shape: Shape) -> list[type[Exception]]:
     kinds: list[type[Exception]] = [Unreadable, Invalid, Internal]
     if shape.body:
-        kinds += [TooLarge, UnsupportedMediaType]
+        kinds += [RequestTimeout, TooLarge, UnsupportedMediaType]
     if shape.conditional:
         kinds += [PreconditionRequired]
     if shape.action:

@@ -14,6 +14,12 @@ class Unreadable(Refusal):
     code = "unreadable"
 
 
+class RequestTimeout(Refusal):
+    """The request did not arrive in time, and nothing was done; send it again."""
+
+    code = "request-timeout"
+
+
 class MethodNotAllowed(Refusal):
     """This path does not take this method."""
 

@@ -20,6 +20,7 @@ from healthcare.entrypoints.api.faults import fault_of
 from healthcare.entrypoints.api.refusals import (
     ParameterFault,
     PreconditionRequired,
+    RequestTimeout,
     Unreadable,
     UnsupportedMediaType,
 )
@@ -89,7 +90,7 @@ async def read(request: ApiRequest[Any]) -> None:
     """Read everything that the route takes: what makes a request unreadable is told before what is wrong in it.
 
     Raises:
-        TooLarge, UnsupportedMediaType, Unreadable, PreconditionRequired, Invalid: in this order.
+        RequestTimeout, TooLarge, UnsupportedMediaType, Unreadable, PreconditionRequired, Invalid: in this order.
     """
     shape = request.shape
     body = await _body(request) if shape.body else b""
@@ -109,7 +110,7 @@ async def _body(request: ApiRequest[Any]) -> bytes:
         async with asyncio.timeout(remaining(SECONDS_FOR_BODY)):
             body = await request.body()
     except TimeoutError:
-        raise Unreadable(faults=[Fault((), "slow", "the body did not arrive in time")]) from None
+        raise RequestTimeout from None
     except InternalServerException:
         # So Litestar calls it when the client hangs up before the end of the body.
         raise Unreadable from None
