@@ -9,9 +9,13 @@ from time import monotonic
 import pytest
 from structlog.typing import EventDict
 
+from healthcare.adapters.postgres.database import PostgresDatabase
 from healthcare.application.uow import Unavailable
 from healthcare.domain.kernel import Actor
 from healthcare.entrypoints.worker.duties import drain, repeat
+from healthcare.entrypoints.worker.main import STOP_WITHIN
+from tests.integration.proxy import proxy_to
+from tests.integration.world import World
 
 pytestmark = pytest.mark.anyio
 
@@ -182,3 +186,29 @@ async def test_a_chore_that_never_ends_is_left_when_the_worker_is_told_to_stop()
     async with asyncio.timeout(0.5):
         await working
     assert chore.waiting
+
+
+async def test_a_chore_ends_before_the_worker_must_though_postgresql_falls_silent_between_two_transactions(
+    world: World,
+) -> None:
+    """The first has read what it wanted, and only its end is not answered: that is no failure."""
+    stop = asyncio.Event()
+    with proxy_to(str(world.postgres["host"]), int(world.postgres["port"])) as line:
+        database = PostgresDatabase(world.postgres | {"port": line.port}, size=2)
+        await database.open()
+
+        async def chore(*, actor: Actor) -> int:
+            async with database.begin() as uow:
+                assert await uow.users.role(actor.user) is None
+                line.swallow()
+                stop.set()
+            async with database.begin():
+                return 0
+
+        began = monotonic()
+        await repeat(chore, "two transactions", stop, every=10)
+        took = monotonic() - began
+        line.heal()
+        await database.close()
+
+    assert took < STOP_WITHIN

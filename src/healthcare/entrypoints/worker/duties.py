@@ -7,10 +7,14 @@ from typing import Final, Protocol
 from taskiq.receiver import Receiver
 
 from healthcare.adapters.taskiq.broker import DRAIN, BellBroker
+from healthcare.application.deadline import answer_within
 from healthcare.domain.kernel import Actor
 from healthcare.entrypoints.worker.patience import Complaints, occurs
 
 WORKER: Final = Actor(None, request="worker", system=True)
+LONGEST: Final = 4.0
+"""Seconds for one call of a chore, however many transactions it takes: it ends before a worker must that is told to stop.
+To break it off instead takes ten seconds more while PostgreSQL does not answer: psycopg asks it to cancel."""
 LOOK_EVERY: Final = 1.0
 FORGET_KEYS_EVERY: Final = 3600.0
 MARK_NO_SHOWS_EVERY: Final = 10.0
@@ -33,8 +37,7 @@ async def drain(record_events: Chore, due: asyncio.Event, stop: asyncio.Event) -
     while not stop.is_set():
         due.clear()
         try:
-            while await record_events(actor=WORKER) and not stop.is_set():
-                pass
+            await exhaust(record_events, stop)
             complaints.succeeded()
         except Exception as reason:  # noqa: BLE001 - the events are still there: the next look finds them
             complaints.failed(reason)
@@ -47,13 +50,20 @@ async def repeat(chore: Chore, about: str, stop: asyncio.Event, *, every: float)
     pause = 0.0
     while not await occurs(stop, within=pause):
         try:
-            while await chore(actor=WORKER) and not stop.is_set():
-                pass
+            await exhaust(chore, stop)
             complaints.succeeded()
             pause = every
         except Exception as reason:  # noqa: BLE001 - what is left over can wait until the next time
             complaints.failed(reason)
             pause = min(every, TRY_AGAIN_AFTER)
+
+
+async def exhaust(chore: Chore, stop: asyncio.Event) -> None:
+    """Do all there is to do, unless told to stop."""
+    done = 1
+    while done and not stop.is_set():
+        with answer_within(LONGEST):
+            done = await chore(actor=WORKER)
 
 
 async def listen(broker: BellBroker, due: asyncio.Event, stop: asyncio.Event) -> None:

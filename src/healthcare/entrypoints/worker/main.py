@@ -15,7 +15,7 @@ from healthcare.entrypoints.settings import Settings
 from healthcare.entrypoints.worker.duties import FORGET_KEYS_EVERY, MARK_NO_SHOWS_EVERY, drain, listen, repeat
 
 STOP_WITHIN: Final = 5.0
-"""Seconds for what is being done when the worker is told to stop: more than a transaction may last."""
+"""Seconds for what is being done when the worker is told to stop: more than one call of a chore may last."""
 
 
 def main(settings: Settings) -> None:
