@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from structlog.typing import EventDict
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
+from healthcare.adapters.taskiq import bell as taskiq_bell
 from healthcare.adapters.taskiq.bell import PAUSE, TaskiqBell
 from healthcare.adapters.taskiq.broker import CHANNEL, create_broker
 from healthcare.entrypoints.worker.duties import listen
@@ -135,6 +136,22 @@ async def test_what_was_rung_last_is_passed_on_before_the_process_ends(
     bell.ring()
 
     await bell.close()
+
+    assert ears.get_message(timeout=1) is not None
+
+
+async def test_a_process_that_ends_passes_on_what_was_rung_since_and_waits_for_no_pause(
+    server: OneServer[RedisAddress], ears: PubSub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taskiq_bell, "PAUSE", 60.0)
+    bell = TaskiqBell(create_broker(host=server.address.host, port=server.address.port))
+    await bell.open()
+    bell.ring()
+    assert await asyncio.to_thread(ears.get_message, timeout=1) is not None
+    bell.ring()
+
+    async with asyncio.timeout(5):
+        await bell.close()
 
     assert ears.get_message(timeout=1) is not None
 

@@ -1,6 +1,7 @@
 """The bell that wakes the workers."""
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -24,7 +25,7 @@ class TaskiqBell:
         self._broker = broker
         self._rung = asyncio.Event()
         self._ringing: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = asyncio.Event()
         self._complained = -SILENCE
         self._log = structlog.get_logger(__name__)
 
@@ -38,11 +39,11 @@ class TaskiqBell:
         self._ringing = asyncio.create_task(self._pass_on())
 
     async def close(self) -> None:
-        """Ring a last time, and hang up.
+        """Ring a last time, without any pause, and hang up.
 
         The task is asked to end, not cancelled: a cancellation that meets an answer of Redis is lost on its way.
         """
-        self._closing = True
+        self._closing.set()
         self._rung.set()
         if self._ringing:
             await self._ringing
@@ -53,10 +54,14 @@ class TaskiqBell:
         await self._broker.check()
 
     async def _pass_on(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             await self._rung.wait()
             await self._kick()
-            await asyncio.sleep(PAUSE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._closing.wait()
+        if self._rung.is_set():
+            await self._kick()
 
     async def _kick(self) -> None:
         self._rung.clear()
