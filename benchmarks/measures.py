@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, cycle, islice, product, repeat
@@ -414,20 +415,36 @@ def growth(_stage: Stage, pace: Pace, report: Report) -> None:
     """What a search and a booking cost in clinics of ten and a hundred times the size, beside the usual one."""
     if pace is not FULL:
         return  # to load ten million slots takes a quarter of an hour
-    first: dict[str, float] = {}
-    for size in (1, 10, 100):
-        with set_up(GROWTH_DAYS, size=size) as grown, grown.api() as api:
-            wished = wishes(grown, MOST_WISHES)
-            for name, contestant in (
-                ("uncached search", asking(grown, api, searches(grown), connections=8)),
-                ("booking", asking(grown, api, bookings(grown, wished))),
-            ):
-                (samples,) = in_turns(pace, contestant)
-                row = plain(f"{name}, {grown.data.slots:,} slots", samples)
-                cost = median(one.cpu + one.database_cpu for one in samples)
-                row.ratio, row.limit = cost / first.setdefault(name, cost), "CPU to the smallest"
-                row.goal, row.at_most = 1.5, True
-                report.add(row)
+    with ExitStack() as stack:
+        clinics = [stack.enter_context(set_up(GROWTH_DAYS, size=size)) for size in (1, 10, 100)]
+        apis = [stack.enter_context(one.api()) for one in clinics]
+        for name, contestants in (
+            (
+                "uncached search",
+                [asking(one, api, searches(one), connections=8) for one, api in zip(clinics, apis, strict=True)],
+            ),
+            (
+                "booking",
+                [
+                    asking(one, api, bookings(one, wishes(one, MOST_WISHES)))
+                    for one, api in zip(clinics, apis, strict=True)
+                ],
+            ),
+        ):
+            usual, *larger = in_turns(pace, *contestants)
+            report.add(plain(f"{name}, {clinics[0].data.slots:,} slots", usual))
+            for clinic, samples in zip(clinics[1:], larger, strict=True):
+                report.add(
+                    compared(
+                        f"{name}, {clinic.data.slots:,} slots",
+                        samples,
+                        usual,
+                        by=lambda one: one.cpu + one.database_cpu,
+                        limit="CPU to the usual one",
+                        goal=1.5,
+                        at_most=True,
+                    )
+                )
 
 
 def plain(measure: str, samples: Sequence[Sample]) -> Row:
