@@ -417,20 +417,11 @@ def growth(_stage: Stage, pace: Pace, report: Report) -> None:
         return  # to load ten million slots takes a quarter of an hour
     with ExitStack() as stack:
         clinics = [stack.enter_context(set_up(GROWTH_DAYS, size=size)) for size in (1, 10, 100)]
-        apis = [stack.enter_context(one.api()) for one in clinics]
-        for name, contestants in (
-            (
-                "uncached search",
-                [asking(one, api, searches(one), connections=8) for one, api in zip(clinics, apis, strict=True)],
-            ),
-            (
-                "booking",
-                [
-                    asking(one, api, bookings(one, wishes(one, MOST_WISHES)))
-                    for one, api in zip(clinics, apis, strict=True)
-                ],
-            ),
-        ):
+        served = [(one, stack.enter_context(one.api())) for one in clinics]
+        for name, contestants in {
+            "uncached search": [asking(one, api, searches(one), connections=8) for one, api in served],
+            "booking": [asking(one, api, bookings(one, wishes(one, MOST_WISHES))) for one, api in served],
+        }.items():
             usual, *larger = in_turns(pace, *contestants)
             report.add(plain(f"{name}, {clinics[0].data.slots:,} slots", usual))
             for clinic, samples in zip(clinics[1:], larger, strict=True):
