@@ -105,6 +105,13 @@ async def test_problems_are_named_by_their_codes(document: Json) -> None:
     assert "`key-reused`" in responses["422"]["description"]
 
 
+async def test_what_can_be_wrong_with_a_body_is_told_where_there_is_one(document: Json) -> None:
+    """Too late, too large, of another type."""
+    for path, method, operation in operations(document):
+        told = {"408", "413", "415"} & set(operation["responses"])
+        assert told == ({"408", "413", "415"} if "requestBody" in operation else set()), (path, method)
+
+
 RESCHEDULE = "/booking/appointments/{id}/reschedule"
 OF_ONE_APPOINTMENT = {
     ("/booking/slots/book", "POST"): {"201"},
