@@ -12,6 +12,7 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow
 
 from healthcare.adapters.embedded.servers import postgres
+from healthcare.adapters.postgres.connection import ListeningConnection
 from healthcare.adapters.postgres.database import PostgresDatabase, PostgresUnitOfWork
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
@@ -294,7 +295,7 @@ async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back
         pool, giving_back = database._pool, asyncio.Event()  # noqa: SLF001 - the moment cannot be met from outside
         putconn = pool.putconn
 
-        async def slowly(connection: AsyncConnection[DictRow]) -> None:
+        async def slowly(connection: ListeningConnection) -> None:
             giving_back.set()
             await asyncio.sleep(0.05)
             await putconn(connection)

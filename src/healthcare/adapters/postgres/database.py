@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final, TypeVar
 
-from psycopg import AsyncConnection, Error
+from psycopg import Error
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from healthcare.adapters.postgres.audit import PostgresEntries
+from healthcare.adapters.postgres.connection import ListeningConnection
 from healthcare.adapters.postgres.consultation import PostgresConsultations, PostgresPrescriptions
 from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
@@ -106,9 +107,9 @@ class PostgresDatabase:
     def __init__(self, conninfo: Mapping[str, str | int], *, size: int, traces: Traces | None = None) -> None:
         """Build the pool closed: it may be opened only where an event loop runs."""
         self._traces = traces
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[ListeningConnection] = AsyncConnectionPool(
             with_limits(conninfo),
-            connection_class=traces.connection_class if traces else AsyncConnection[DictRow],
+            connection_class=_shown(traces) if traces else ListeningConnection,
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0},
             min_size=size,
             max_size=size,
@@ -178,8 +179,8 @@ class PostgresDatabase:
             await self._give_back(connection)
 
     async def _first(
-        self, end: float, ask: Callable[[AsyncConnection[DictRow]], Awaitable[T]]
-    ) -> tuple[AsyncConnection[DictRow], T]:
+        self, end: float, ask: Callable[[ListeningConnection], Awaitable[T]]
+    ) -> tuple[ListeningConnection, T]:
         """Return a connection and what it answers first. One that broke while it was idle is found out here.
 
         Where it breaks, another is asked the same: it must be something that may be done twice.
@@ -210,7 +211,7 @@ class PostgresDatabase:
         finally:
             await self._give_back(connection)
 
-    async def _connected(self, end: float) -> AsyncConnection[DictRow]:
+    async def _connected(self, end: float) -> ListeningConnection:
         """Return a connection, which may have broken while it was idle."""
         if (left := end - monotonic()) > 0:
             try:
@@ -221,7 +222,7 @@ class PostgresDatabase:
                 pass
         raise Unavailable("no connection to PostgreSQL was had in time")
 
-    async def _give_back(self, connection: AsyncConnection[DictRow], *, silent_since: float | None = None) -> None:
+    async def _give_back(self, connection: ListeningConnection, *, silent_since: float | None = None) -> None:
         """Return the connection to the pool, even where the caller is cancelled meanwhile: the pool would miss it.
 
         Where it broke and had never answered, others may be as dead, and each would cost somebody a whole deadline.
@@ -230,7 +231,7 @@ class PostgresDatabase:
         if silent_since is not None and monotonic() - silent_since > SILENT:
             await self._pool.drain()
 
-    async def _end(self, connection: AsyncConnection[DictRow], *, changed: bool) -> None:
+    async def _end(self, connection: ListeningConnection, *, changed: bool) -> None:
         """End what was not committed; a connection that cannot is closed, which does the same."""
         status = connection.info.transaction_status
         if status is not TransactionStatus.IDLE:
@@ -239,6 +240,10 @@ class PostgresDatabase:
                 await connection.execute(END_OF_READING if unchanged else "ROLLBACK", prepare=False)
             except Error:
                 await connection.close()
+
+
+def _shown(traces: Traces) -> type[ListeningConnection]:
+    return type("ShownConnection", (ListeningConnection, traces.connection_class), {})
 
 
 def _end() -> float:

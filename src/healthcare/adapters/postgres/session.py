@@ -1,9 +1,8 @@
 """One transaction on one connection."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from psycopg import AsyncConnection, AsyncCursor, Error
 from psycopg.errors import Diagnostic
 from psycopg.rows import DictRow
 
+from healthcare.adapters.postgres.connection import ListeningConnection
 from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.uow import OutcomeUnknown, Unavailable
@@ -129,19 +129,9 @@ async def confirmed(
 
 
 @contextmanager
-def severed_at(end: float, connection: AsyncConnection[DictRow]) -> Iterator[None]:
-    """Cut the connection at `end` (of `time.monotonic`): whoever waits on it then gets an error at once.
-
-    To cancel the waiting task instead would take up to ten seconds more, in which psycopg asks a server that does not
-    answer to cancel, and waits for it.
-    """
-
-    def sever() -> None:
-        if not connection.closed:
-            with socket.socket(fileno=socket.dup(connection.fileno())) as line, suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)  # unless the server was faster
-
-    timer = asyncio.get_running_loop().call_later(end - monotonic(), sever)
+def severed_at(end: float, connection: ListeningConnection) -> Iterator[None]:
+    """Cut the connection at `end` (of `time.monotonic`), so that whoever waits on it gets an error."""
+    timer = asyncio.get_running_loop().call_later(end - monotonic(), connection.sever)
     try:
         yield
     finally:

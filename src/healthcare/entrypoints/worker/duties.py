@@ -13,8 +13,7 @@ from healthcare.entrypoints.worker.patience import Complaints, occurs
 
 WORKER: Final = Actor(None, request="worker", system=True)
 LONGEST: Final = 4.0
-"""Seconds for one call of a chore, whatever it consists of: it ends before a worker must that is told to stop. To break
-it off instead takes ten seconds more while PostgreSQL does not answer: psycopg asks it to cancel."""
+"""Seconds for one call of a chore, whatever it consists of: it ends before a worker must that is told to stop."""
 LOOK_EVERY: Final = 1.0
 FORGET_KEYS_EVERY: Final = 3600.0
 MARK_NO_SHOWS_EVERY: Final = 10.0
