@@ -28,7 +28,7 @@ from healthcare.entrypoints.api.request import ApiRequest, read
 from healthcare.entrypoints.api.scheduling import SlotController
 from healthcare.entrypoints.api.scheduling_appointments import AppointmentController
 from healthcare.entrypoints.api.shape import shape_routes
-from healthcare.entrypoints.api.short_way import FAILURE, ShortWay
+from healthcare.entrypoints.api.short_ways import FAILURE, ShortSearch, ShortSignIn
 from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
 
 
@@ -84,7 +84,8 @@ def create_app(
     shape_routes(app)
     _tell_all_methods(app)
     app.state.openapi = document(app)
-    searches = ShortWay(Drained(app.asgi_handler), use_cases.search_slots, crowd.enter)
+    sign_ins = ShortSignIn(app.asgi_handler, use_cases.log_in, crowd.enter)
+    searches = ShortSearch(Drained(sign_ins), use_cases.search_slots, crowd.enter)
     needs = {LOG_IN_PATH: use_cases.log_in.passwords.require_place}
     app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id, needs)
     return app

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from litestar.enums import ScopeType
@@ -24,10 +25,10 @@ class Drained:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the client has said all, or too much."""
-        if scope["type"] != ScopeType.HTTP or not _brings_body(scope["headers"]):
+        if scope["type"] != ScopeType.HTTP or not (length := _announced(scope["headers"])):
             await self.app(scope, receive, send)
             return
-        body = Body(receive)
+        body = Body(receive, length)
 
         async def sending(message: Message) -> None:
             if body.more and message["type"] == "http.response.start":
@@ -42,12 +43,22 @@ class Body:
     """What a client sends, and whether more of it is to come."""
 
     receive: Receive
+    left: float
+    """Bytes."""
     more: bool = True
 
     async def next(self) -> ReceiveMessage:
-        """Take the next part in."""
+        """Take the next part in.
+
+        The server tells of the end in a part of its own, which may take as long as any other. Where the client has said
+        how long the body is, nobody need ask for that.
+        """
         message: ReceiveMessage = await self.receive()
-        self.more = message["type"] == "http.request" and message.get("more_body", False)
+        if message["type"] == "http.request":
+            self.left -= len(message.get("body", b""))
+            self.more = message["more_body"] = message.get("more_body", False) and self.left > 0
+        else:
+            self.more = False
         return message
 
     async def drain(self) -> None:
@@ -60,7 +71,12 @@ class Body:
                     heard += len(message.get("body", b"")) if message["type"] == "http.request" else 0
 
 
-def _brings_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> float:
     # Whoever sends Expect has not begun yet, and will not begin when they see the answer.
     given = {name.lower(): value for name, value in headers}
-    return b"expect" not in given and (b"transfer-encoding" in given or given.get(b"content-length", b"0") != b"0")
+    if b"expect" in given:
+        return 0
+    if b"transfer-encoding" in given:
+        return inf
+    length = given.get(b"content-length", b"0")
+    return int(length) if length.isdigit() else inf

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from functools import cache
 from typing import Any, Final, Generic, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
@@ -37,6 +38,7 @@ JSON: Final = re.compile(r"application/json *(; *charset=(utf-8|\"utf-8\") *)?",
 NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 MOST_PARAMETERS: Final = 32
 
+T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 Q = TypeVar("Q", bound=Struct)
 
@@ -104,13 +106,19 @@ async def read(request: ApiRequest[Any]) -> None:
     request.query = understand(query, shape.query)
 
 
-async def _body(request: ApiRequest[Any]) -> bytes:
+async def in_time(hearing: Awaitable[T]) -> T:
+    """Hear what the client sends; raise RequestTimeout where it takes too long."""
     try:
         # The deadline bounds what we wait for; whoever sends a body more slowly has not asked yet.
         async with asyncio.timeout(remaining(SECONDS_FOR_BODY)):
-            body = await request.body()
+            return await hearing
     except TimeoutError:
         raise RequestTimeout from None
+
+
+async def _body(request: ApiRequest[Any]) -> bytes:
+    try:
+        body = await in_time(request.body())
     except InternalServerException:
         # So Litestar calls it when the client hangs up before the end of the body.
         raise Unreadable from None

@@ -1,0 +1,207 @@
+"""Searches and sign-ins are answered in front of Litestar where nothing is wrong with them: with its own words."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from healthcare.application.scheduling.search import SearchSlots
+from healthcare.application.uow import Unavailable, UnitOfWork
+from healthcare.domain.kernel import Outcome, Role
+from tests.builders import HOUR, TOMORROW
+from tests.clinic import Clinic
+from tests.integration.http.conftest import client_of
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/booking/slots/search"
+THE_LONG_WAY = {"Content-Length": "0"}
+"""A search that announces a body, even an empty one, is left to Litestar."""
+QUERIES = [
+    f"specialty=cardiology&date={TOMORROW.date()}",
+    f"specialty=cardiology&date={TOMORROW.date()}&tz=Asia/Kolkata&limit=2",
+    f"date={TOMORROW.date()}&limit=500&specialty=cardiology&tz=America/Sao_Paulo",
+    f"specialty=nobody&date={TOMORROW.date()}",
+    f"specialty=%63ardiology&date={TOMORROW.date()}&tz=Europe%2FBerlin",
+    "",
+    "specialty=cardiology",
+    f"specialty=cardiology&date={TOMORROW.date()}&limit=0",
+    f"specialty=cardiology&date={TOMORROW.date()}&limit=5&limit=5",
+    f"specialty=cardiology&date={TOMORROW.date()}&tz=Mars/Olympus",
+    f"specialty=cardiology&date={TOMORROW.date()}&who=me",
+    f"specialty=%ff&date={TOMORROW.date()}",
+]
+
+
+async def both_ways(clinic: Clinic, query: str, headers: Mapping[str, str]) -> list[httpx.Response]:
+    """Ask by both ways, in one request each."""
+    async with client_of(clinic) as client:
+        given = {"X-Request-Id": "search", **headers}
+        return [await client.get(f"{PATH}?{query}", headers=given | more) for more in ({}, THE_LONG_WAY)]
+
+
+async def seen(clinic: Clinic, query: str, headers: Mapping[str, str]) -> list[tuple[int, object, bytes]]:
+    """Return what both say: status, headers in no order, and body."""
+    return [(one.status_code, one.headers, one.content) for one in await both_ways(clinic, query, headers)]
+
+
+async def a_clinic_with_slots() -> Clinic:
+    """Return a clinic that has something to find."""
+    clinic = Clinic()
+    await clinic.slots(await clinic.doctor(), *[TOMORROW + number * HOUR for number in range(5)])
+    return clinic
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_both_ways_say_the_same(query: str) -> None:
+    clinic = await a_clinic_with_slots()
+
+    short, long = await seen(clinic, query, {})
+
+    assert short == long
+
+
+@pytest.mark.parametrize("tags", ["{}", "W/{}", '"other", {}', '"other"', "*", "", "nonsense"])
+async def test_both_ways_know_what_the_caller_has_already(tags: str) -> None:
+    clinic = await a_clinic_with_slots()
+    (first, _) = await both_ways(clinic, QUERIES[0], {})
+
+    short, long = await seen(clinic, QUERIES[0], {"If-None-Match": tags.format(first.headers["etag"])})
+
+    assert short == long
+    assert short[0] == (304 if "{}" in tags or tags == "*" else 200)
+
+
+@pytest.fixture
+def without_litestar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the tests of both ways might compare Litestar with itself."""
+    monkeypatch.setattr("litestar.routes.HTTPRoute.handle", lambda *_: pytest.fail("Litestar was asked"))
+
+
+@pytest.mark.usefixtures("without_litestar")
+async def test_a_search_takes_the_short_way() -> None:
+    clinic = await a_clinic_with_slots()
+
+    async with client_of(clinic) as client:
+        answer = await client.get(f"{PATH}?{QUERIES[0]}")
+
+    assert answer.status_code == 200
+    assert len(answer.json()["items"]) == 5
+
+
+async def test_a_search_that_has_been_read_once_is_decided_anew() -> None:
+    """What is kept of a query is what it asks for, and nothing of what was found."""
+    clinic = await a_clinic_with_slots()
+    (before, _) = await both_ways(clinic, QUERIES[0], {})
+    clinic.clock.wait(timedelta(days=1, hours=2))
+
+    (after, _) = await both_ways(clinic, QUERIES[0], {})
+
+    assert len(before.json()["items"]) == 5
+    assert len(after.json()["items"]) == 2
+
+
+async def test_a_search_that_fails_is_not_repeated_on_the_long_way() -> None:
+    """Where there is no answer, asking twice makes it worse."""
+    clinic, asked = Clinic(), list[object]()
+
+    def away() -> AbstractAsyncContextManager[UnitOfWork]:
+        asked.append(clinic)
+        raise Unavailable
+
+    search = SearchSlots(away, clinic.cache, clinic.clock)
+    async with client_of(clinic, use_cases=replace(clinic.can, search_slots=search)) as client:
+        answer = await client.get(f"{PATH}?{QUERIES[0]}")
+
+    assert (answer.status_code, answer.json()["code"], len(asked)) == (503, "unavailable", 1)
+
+
+LOG_IN = "/auth/login"
+BY_LITESTAR = "application/json; charset=utf-8"
+"""Bodies that say so are left to Litestar."""
+RIGHT = b'{"email": "them@test.example", "password": "their password"}'
+SIGN_INS = [
+    (RIGHT, 200),
+    (b'{"email": "THEM@test.example", "password": "their password"}', 200),
+    (b'{"email": "them@test.example", "password": "another password"}', 401),
+    (b'{"email": "nobody@test.example", "password": "their password"}', 401),
+    (b'{"email": "no address", "password": "their password"}', 422),
+    (b'{"email": "them@test.example", "password": "their password", "more": 1}', 422),
+    (b'{"email": "them@test.example", "password": 1}', 422),
+    (b'{"email": "them@test.example"}', 422),
+    (b'{"email": "them@test.example", "password": "their password"', 400),
+    (b'{"email": "\xff", "password": "their password"}', 400),
+    (b"[" * 10_000, 400),
+    (b"null", 422),
+    (b"", 400),
+    (b'{"email": "them@test.example", "password": "' + b"x" * 65_536 + b'"}', 413),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), SIGN_INS)
+async def test_both_ways_sign_in_with_the_same_words(body: bytes, status: int) -> None:
+    clinic = Clinic()
+    await clinic.user(Role.PATIENT, email="them@test.example")
+    said = []
+    async with client_of(clinic) as client:
+        for kind in ("application/json", BY_LITESTAR):
+            headers = {"Content-Type": kind, "X-Request-Id": "sign-in"}
+            answer = await client.post(LOG_IN, content=body, headers=headers)
+            said.append((answer.status_code, answer.headers, answer.json() | {"access_token": "another each time"}))
+
+    assert said[0] == said[1]
+    assert said[0][0] == status
+    assert [event.outcome for event in await clinic.events()] == OUTCOMES.get(status, [])
+
+
+OUTCOMES = {200: 2 * [Outcome.SUCCESS], 401: 2 * [Outcome.REFUSED]}
+"""Of what is recorded."""
+
+
+@pytest.mark.usefixtures("without_litestar")
+async def test_a_sign_in_takes_the_short_way() -> None:
+    clinic = Clinic()
+    user = await clinic.user(Role.PATIENT, email="them@test.example")
+
+    async with client_of(clinic) as client:
+        answer = await client.post(LOG_IN, content=RIGHT, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 200
+    assert answer.json()["user"]["id"] == str(user.id)
+
+
+@pytest.mark.parametrize("query", ["", "?who=me"])
+async def test_a_sign_in_that_comes_in_parts_is_read_whole(query: str) -> None:
+    """And a query, which is wrong here, is found all the same."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for byte in RIGHT:
+            yield bytes([byte])
+
+    clinic = Clinic()
+    await clinic.user(Role.PATIENT, email="them@test.example")
+    async with client_of(clinic) as client:
+        answer = await client.post(LOG_IN + query, content=parts(), headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == (422 if query else 200)
+
+
+@pytest.mark.parametrize(("path", "asked"), [(f"{PATH}?{QUERIES[0]}", None), (LOG_IN, RIGHT)])
+async def test_what_goes_wrong_on_our_side_is_told_as_everywhere(path: str, asked: bytes | None) -> None:
+    def broken() -> AbstractAsyncContextManager[UnitOfWork]:
+        raise ZeroDivisionError
+
+    clinic = Clinic()
+    can = replace(
+        clinic.can,
+        search_slots=SearchSlots(broken, clinic.cache, clinic.clock),
+        log_in=replace(clinic.can.log_in, read=broken),
+    )
+    async with client_of(clinic, use_cases=can) as client:
+        headers = {"Content-Type": "application/json"} if asked else {}
+        answer = await client.request("POST" if asked else "GET", path, content=asked, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
