@@ -108,14 +108,15 @@ class Clinic:
         self.tokens = FakeTokens()
         self.new_id = new_id
         self.happened = Happened(self.clock, new_id)
-        transactions = Transactions(self.database, self.bell, self.happened)
-        self.begin, self.record = transactions.begin, transactions.record
+        self.begin = Transactions(self.database, self.bell, self.happened).begin
         enrolment = Enrolment(self.begin, self.passwords, self.happened)
         self.together = DecideTogether(self.begin, self.cache, self.happened)
         self.decide = DecideOne(runs(self.together), Together(LookForOthers(self.database.read)))
         self.can = UseCases(
             register_patient=RegisterPatient(enrolment),
-            log_in=LogIn(self.begin, self.database.read, self.record, self.passwords, self.tokens, self.happened),
+            log_in=LogIn(
+                self.begin, self.database.read, self.database.record, self.passwords, self.tokens, self.happened
+            ),
             read_self=ReadSelf(self.begin),
             change_role=ChangeRole(self.begin, self.cache, self.happened),
             create_admin=CreateAdmin(enrolment),

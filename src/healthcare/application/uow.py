@@ -157,7 +157,11 @@ class Bell(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """The `Begin` and the `Record` that use cases are given: they record whom they turn away, and wake the workers."""
+    """The `Begin` that use cases are given: it records whom it turns away, and wakes the workers.
+
+    For an event that is kept by itself nobody is woken. All that follows from it is its audit entry, which nobody waits
+    for: the workers' next look will do.
+    """
 
     database: Database
     bell: Bell
@@ -170,12 +174,7 @@ class Transactions:
             async with self.database.begin() as uow:
                 yield uow
         except AccessRefused as refused:
-            await self.record(self.happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
+            await self.database.record(self.happened(EventKind.ACCESS_REFUSED, refused.actor, refused.subject))
             raise
         if uow.outbox.filled:
             self.bell.ring()
-
-    async def record(self, event: Event) -> None:
-        """Keep an event by itself."""
-        await self.database.record(event)
-        self.bell.ring()

@@ -102,8 +102,7 @@ class Container(containers.DeclarativeContainer):
     passwords = providers.Singleton(Argon2Passwords)
     tokens = providers.Singleton(SignedTokens.from_file, settings.provided.signing_key_file, new_id=new_id)
 
-    transactions = providers.Singleton(Transactions, database, bell, happened)
-    begin = transactions.provided.begin
+    begin = providers.Singleton(Transactions, database, bell, happened).provided.begin
 
     together = providers.Singleton(DecideTogether, begin, cache, happened)
     decide = providers.Singleton(
@@ -118,7 +117,7 @@ class Container(containers.DeclarativeContainer):
         UseCases,
         register_patient=providers.Singleton(RegisterPatient, enrolment),
         log_in=providers.Singleton(
-            LogIn, begin, database.provided.read, transactions.provided.record, passwords, tokens, happened
+            LogIn, begin, database.provided.read, database.provided.record, passwords, tokens, happened
         ),
         read_self=providers.Singleton(ReadSelf, begin),
         change_role=providers.Singleton(ChangeRole, begin, cache, happened),

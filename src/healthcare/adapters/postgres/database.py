@@ -73,32 +73,45 @@ def with_limits(conninfo: Mapping[str, str | int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PostgresUnitOfWork:
-    """Everything that one transaction can reach."""
+    """Everything that one transaction can reach, each made when somebody wants it: most want one or two."""
 
-    users: PostgresUsers
-    profiles: PostgresProfiles
-    slots: PostgresSlots
-    bookings: PostgresBookings
-    appointments: PostgresAppointments
-    consultations: PostgresConsultations
-    prescriptions: PostgresPrescriptions
-    entries: PostgresEntries
-    outbox: PostgresOutbox
+    session: Session
 
-    @classmethod
-    def on(cls, session: Session) -> "PostgresUnitOfWork":
-        """Let every repository use the same transaction."""
-        return cls(
-            users=PostgresUsers(session),
-            profiles=PostgresProfiles(session),
-            slots=PostgresSlots(session),
-            bookings=PostgresBookings(session),
-            appointments=PostgresAppointments(session),
-            consultations=PostgresConsultations(session),
-            prescriptions=PostgresPrescriptions(session),
-            entries=PostgresEntries(session),
-            outbox=PostgresOutbox(session),
-        )
+    @property
+    def users(self) -> PostgresUsers:
+        return PostgresUsers(self.session)
+
+    @property
+    def profiles(self) -> PostgresProfiles:
+        return PostgresProfiles(self.session)
+
+    @property
+    def slots(self) -> PostgresSlots:
+        return PostgresSlots(self.session)
+
+    @property
+    def bookings(self) -> PostgresBookings:
+        return PostgresBookings(self.session)
+
+    @property
+    def appointments(self) -> PostgresAppointments:
+        return PostgresAppointments(self.session)
+
+    @property
+    def consultations(self) -> PostgresConsultations:
+        return PostgresConsultations(self.session)
+
+    @property
+    def prescriptions(self) -> PostgresPrescriptions:
+        return PostgresPrescriptions(self.session)
+
+    @property
+    def entries(self) -> PostgresEntries:
+        return PostgresEntries(self.session)
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        return PostgresOutbox(self.session)
 
 
 class PostgresDatabase:
@@ -147,12 +160,12 @@ class PostgresDatabase:
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """Begin a unit of work; see `healthcare.application.uow.Begin`."""
         async with self._transaction() as session:
-            yield PostgresUnitOfWork.on(session)
+            yield PostgresUnitOfWork(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:
         """Begin a unit of work that reads, each statement by itself: two of them may see two states of the database."""
-        yield PostgresUnitOfWork.on(ReadingSession(self._answer))
+        yield PostgresUnitOfWork(ReadingSession(self._answer))
 
     async def record(self, event: Event) -> None:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
