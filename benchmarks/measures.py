@@ -19,11 +19,12 @@ import uvloop
 
 from benchmarks.load import Flooded, Load, Request, flood, get, load, post
 from benchmarks.pgbench import SQL, pgbench, write_down
-from benchmarks.processes import memory, pin
+from benchmarks.processes import cpu_of_nice, memory, pin
 from benchmarks.results import Report, Row, Sample, compared, quantiles
 from benchmarks.stage import SERVED, Measured, Stage, Wish, wishes
 from benchmarks.stage import stage as set_up
 from healthcare.adapters.postgres.scheduling.slots import FREE
+from healthcare.adapters.security.passwords import PATIENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ CONNECTIONS: Final = 32
 AT_HAND: Final = 4000
 """Requests per second that are made beforehand."""
 GROWTH_DAYS, MOST_WISHES = 31, 80_000
+NO_MORE_THAN_THE_HASH: Final = 1.053
+"""A twentieth of a sign-in may be something else than the hash."""
 LONGEST: Final = 120.0
 """Seconds for a worker to empty the outbox."""
 
@@ -243,16 +246,27 @@ def sign_in(stage: Stage, pace: Pace, report: Report) -> None:
     path = search_path(stage, limit=20)
     with stage.api() as api:
         httpx.post(f"http://127.0.0.1:{api.port}/auth/register", json=register, timeout=10).raise_for_status()
-        sign_ins = asking(stage, api, repeat(Request(post("/auth/login", body))), connections=2)
+        ask = asking(stage, api, repeat(Request(post("/auth/login", body))), connections=2)
+        times: list[float] = []
+
+        def sign_ins(seconds: float) -> Sample:
+            all_of_it, hashed = api.cpu(), cpu_of_nice(api.pid, PATIENT)
+            sample = ask(seconds)
+            times.append((api.cpu() - all_of_it) / (cpu_of_nice(api.pid, PATIENT) - hashed))
+            return sample
+
         ours, hashes = in_turns(pace, sign_ins, hashing)
+        row = compared("sign-in", ours, hashes, by=lambda one: one.cpu, limit="CPU to the hash alone", goal=None)
+        report.add(row)
+        del times[0]  # of the warm-up
         report.add(
-            compared(
-                "sign-in",
-                ours,
-                hashes,
-                by=lambda one: one.cpu,
-                limit="CPU to the hash alone",
-                goal=1.05,
+            Row(
+                "sign-in, with what is not the hash",
+                row.value,
+                ratio=median(times),
+                spread=(min(times), max(times)),
+                limit="CPU to that of the threads that hash",
+                goal=NO_MORE_THAN_THE_HASH,
                 at_most=True,
             )
         )

@@ -33,6 +33,17 @@ def cpu(pid: int) -> float:
     return seconds
 
 
+def cpu_of_nice(pid: int, niceness: int) -> float:
+    """Return the seconds of processor time that the threads of the process with this niceness have used."""
+    seconds = 0.0
+    for one in tree(pid):
+        for task in Path(f"/proc/{one}/task").iterdir():
+            values = (task / "stat").read_text().rpartition(")")[2].split()
+            if int(values[16]) == niceness:
+                seconds += sum(map(int, values[11:13])) * TICK
+    return seconds
+
+
 def memory(pid: int) -> int:
     """Return the bytes of memory that the process and its children hold for themselves."""
     total = 0

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 from psycopg.conninfo import make_conninfo
 
+from healthcare.adapters.postgres.connection import ListeningConnection
 from healthcare.adapters.postgres.database import LIMITS, PostgresDatabase
 from healthcare.adapters.postgres.session import Session
 from healthcare.application.uow import Busy, Unavailable
@@ -111,7 +112,7 @@ async def test_a_deadlock_is_counted(postgres: Conninfo) -> None:
     conninfo = make_conninfo("", **postgres, options=f"-c lock_timeout={LIMITS['lock_timeout']}")
     async with AsyncExitStack() as stack:
         sessions = [
-            Session(await stack.enter_async_context(await psycopg.AsyncConnection.connect(conninfo))) for _ in range(2)
+            Session(await stack.enter_async_context(await ListeningConnection.connect(conninfo))) for _ in range(2)
         ]
         for key, session in enumerate(sessions):
             await session.read("SELECT pg_advisory_xact_lock(%s)::text", [key])

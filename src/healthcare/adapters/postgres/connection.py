@@ -1,12 +1,14 @@
 """Connections that go on listening between statements."""
 
 import socket
-from asyncio import Future, get_running_loop
+from asyncio import Future, TimerHandle, get_running_loop
 from contextlib import suppress
-from typing import Final, TypeVar
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
+from psycopg.errors import Diagnostic
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import DictRow
 from psycopg.waiting import Ready, Wait
@@ -14,7 +16,8 @@ from psycopg.waiting import Ready, Wait
 R = TypeVar("R")
 
 FOREVER: Final = 0.0
-"""Whoever sends a statement bounds it; see `severed_at`."""
+"""Whoever sends a statement bounds it; see `sever_at`."""
+WARNING: Final = "01000"
 
 
 class ListeningConnection(AsyncConnection[DictRow]):
@@ -28,6 +31,13 @@ class ListeningConnection(AsyncConnection[DictRow]):
     """The socket, while the event loop watches it."""
     _wakes: Future[Ready] | None = None
     """Whoever waits for the server."""
+    warned: bool = False
+    """Whether the server has warned of something; for whoever wants to know, to set back before."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - handed on as they come
+        """Take what psycopg has connected."""
+        super().__init__(*args, **options)
+        self.add_notice_handler(self._heed)
 
     async def wait(self, gen: PQGen[R], interval: float = FOREVER, timeout: float | None = None) -> R:  # noqa: ARG002, ASYNC109 - psycopg's signature
         """Take what is to be done with the server to its end.
@@ -52,6 +62,10 @@ class ListeningConnection(AsyncConnection[DictRow]):
         finally:
             if self.pgconn.status != ConnStatus.OK:
                 self._look_away()  # libpq has closed the socket, and the next to be opened gets its number
+
+    def sever_at(self, end: float) -> TimerHandle:
+        """Cut the line at `end` (of `time.monotonic`), unless the timer is cancelled before."""
+        return get_running_loop().call_later(end - monotonic(), self.sever)
 
     def sever(self) -> None:
         """Cut the line: whoever waits for the server gets an error at once."""
@@ -89,6 +103,9 @@ class ListeningConnection(AsyncConnection[DictRow]):
             self._look_away()  # the server says something that nobody has asked for: the next statement will read it
         elif not self._wakes.done():
             self._wakes.set_result(ready)
+
+    def _heed(self, notice: Diagnostic) -> None:
+        self.warned = self.warned or notice.sqlstate == WARNING
 
     def _look_away(self) -> None:
         if self._watched is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, TypeVar
@@ -30,7 +30,6 @@ from healthcare.adapters.postgres.session import (
     ReadingSession,
     Session,
     confirmed,
-    severed_at,
 )
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining
@@ -162,10 +161,9 @@ class PostgresDatabase:
         async with self._transaction() as session:
             yield PostgresUnitOfWork(session)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[UnitOfWork]:
+    def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Begin a unit of work that reads, each statement by itself: two of them may see two states of the database."""
-        yield PostgresUnitOfWork(ReadingSession(self._answer))
+        return nullcontext(PostgresUnitOfWork(ReadingSession(self._answer)))
 
     async def record(self, event: Event) -> None:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
@@ -179,16 +177,16 @@ class PostgresDatabase:
     async def _transaction(self) -> AsyncIterator[Session]:
         end = _end()
         connection, _ = await self._first(end, lambda one: one.execute("BEGIN", prepare=False))
-        session = Session(connection, self._traces)
+        session, timer = Session(connection, self._traces), connection.sever_at(end)
         try:
-            with severed_at(end, connection):
-                try:
-                    yield session
-                    if session.changed:
-                        await session.commit()
-                finally:
-                    await self._end(connection, changed=session.changed)
+            try:
+                yield session
+                if session.changed:
+                    await session.commit()
+            finally:
+                await self._end(connection, changed=session.changed)
         finally:
+            timer.cancel()
             await self._give_back(connection)
 
     async def _first(
@@ -201,9 +199,9 @@ class PostgresDatabase:
         while True:
             connection = await self._connected(end)
             asked = monotonic()
+            timer = connection.sever_at(end)
             try:
-                with severed_at(end, connection):
-                    return connection, await ask(connection)
+                return connection, await ask(connection)
             except Error as error:
                 broken = connection.closed
                 if error.sqlstate == READ_ONLY:
@@ -215,6 +213,8 @@ class PostgresDatabase:
                 await connection.close()
                 await self._give_back(connection)
                 raise
+            finally:
+                timer.cancel()
 
     async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
         """Return what a statement reads that is a transaction by itself."""

@@ -1,13 +1,9 @@
 """One transaction on one connection."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from time import monotonic
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from psycopg import AsyncConnection, AsyncCursor, Error
-from psycopg.errors import Diagnostic
+from psycopg import AsyncCursor, Error
 from psycopg.rows import DictRow
 
 from healthcare.adapters.postgres.connection import ListeningConnection
@@ -17,7 +13,6 @@ from healthcare.application.uow import OutcomeUnknown, Unavailable
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
-WARNING: Final = "01000"
 NO_ANSWER: Final = ("08", "25P04", "57")
 """Classes of errors after which it is open whether a commit was kept: the connection or the server ended."""
 
@@ -29,7 +24,7 @@ written down too, but nobody has to wait until they are on the disk."""
 class Session:
     """Runs statements, and remembers what commit and the caller must know."""
 
-    def __init__(self, connection: AsyncConnection[DictRow], traces: Traces | None = None) -> None:
+    def __init__(self, connection: ListeningConnection, traces: Traces | None = None) -> None:
         """Take a connection in a transaction that nobody else uses."""
         self._connection = connection
         self._traces = traces
@@ -108,31 +103,12 @@ class ReadingSession(Session):
 
 
 async def confirmed(
-    connection: AsyncConnection[DictRow], statement: str, parameters: Parameters = (), *, prepare: bool | None = None
+    connection: ListeningConnection, statement: str, parameters: Parameters = (), *, prepare: bool | None = None
 ) -> tuple[AsyncCursor[DictRow], bool]:
     """Run a statement that commits, and say whether what it commits outlives a failover.
 
     PostgreSQL warns when it stops waiting for its standby, and calls the commit a success all the same.
     """
-    kept = True
-
-    def notice(diagnostic: Diagnostic) -> None:
-        nonlocal kept
-        kept = kept and diagnostic.sqlstate != WARNING
-
-    connection.add_notice_handler(notice)
-    try:
-        cursor = await connection.execute(statement, parameters, prepare=prepare)
-    finally:
-        connection.remove_notice_handler(notice)
-    return cursor, kept
-
-
-@contextmanager
-def severed_at(end: float, connection: ListeningConnection) -> Iterator[None]:
-    """Cut the connection at `end` (of `time.monotonic`), so that whoever waits on it gets an error."""
-    timer = asyncio.get_running_loop().call_later(end - monotonic(), connection.sever)
-    try:
-        yield
-    finally:
-        timer.cancel()
+    connection.warned = False
+    cursor = await connection.execute(statement, parameters, prepare=prepare)
+    return cursor, not connection.warned
