@@ -23,8 +23,8 @@ WARNING: Final = "01000"
 class ListeningConnection(AsyncConnection[DictRow]):
     """Lets the event loop watch its socket as long as it lives.
 
-    psycopg has it watched anew for each statement, and beside a timer. With uvloop that is a dozen calls of the kernel,
-    and half of what a statement takes of the process.
+    psycopg has it watched anew for each statement, beside a timer. With uvloop that is a dozen calls of the kernel, and
+    half of what a statement takes of the process.
     """
 
     _watched: int | None = None
