@@ -8,7 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from healthcare.adapters.security import passwords as module
-from healthcare.adapters.security.passwords import HASHER, MOST_WAITING, THREADS, Argon2Passwords
+from healthcare.adapters.security.passwords import HASHER, MOST_WAITING, OURS, THREADS, Argon2Passwords
 from healthcare.domain.identity.errors import HashingQueueFull
 
 PASSWORD = "correct horse battery staple"
@@ -21,7 +21,8 @@ def verified(password: str, password_hash: str | None) -> bool:
 def test_a_password_is_hashed_with_argon2id_and_19_mib() -> None:
     password_hash = asyncio.run(Argon2Passwords().hash(PASSWORD))
 
-    assert password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert password_hash.startswith(OURS)
+    assert OURS == "$argon2id$v=19$m=19456,t=2,p=1$"
     assert verified(PASSWORD, password_hash)
     assert not verified(PASSWORD + "!", password_hash)
 
