@@ -309,6 +309,26 @@ async def test_whoever_is_cancelled_while_giving_a_connection_back_gives_it_back
         await way(database)
 
 
+async def test_a_connection_that_was_given_back_is_not_cut_at_the_deadline_of_who_had_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be somebody else's by then."""
+    async with opened(world, size=1) as database, database.read() as uow:
+        assert isinstance(uow, PostgresUnitOfWork)
+        (before,) = await uow.users.session.read("SELECT pg_backend_pid()")
+        pool = database._pool  # noqa: SLF001 - the moment cannot be met from outside
+        putconn = pool.putconn
+
+        async def slowly(connection: ListeningConnection) -> None:
+            await asyncio.sleep(0.4)
+            await putconn(connection)
+
+        with monkeypatch.context() as patch, answer_within(0.3), pytest.raises(Exception, match="division by zero"):
+            patch.setattr(pool, "putconn", slowly)
+            await uow.users.session.read("SELECT 1 / 0")
+        assert await uow.users.session.read("SELECT pg_backend_pid()") == [before]
+
+
 async def until_it_answers(database: PostgresDatabase) -> None:
     """Give the pool time to connect anew."""
     end = time.monotonic() + 10

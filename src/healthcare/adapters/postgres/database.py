@@ -201,7 +201,10 @@ class PostgresDatabase:
             asked = monotonic()
             timer = connection.sever_at(end)
             try:
-                return connection, await ask(connection)
+                try:
+                    return connection, await ask(connection)
+                finally:
+                    timer.cancel()  # before it is given back: it may be somebody else's at the deadline
             except Error as error:
                 broken = connection.closed
                 if error.sqlstate == READ_ONLY:
@@ -213,8 +216,6 @@ class PostgresDatabase:
                 await connection.close()
                 await self._give_back(connection)
                 raise
-            finally:
-                timer.cancel()
 
     async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
         """Return what a statement reads that is a transaction by itself."""
