@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from healthcare.application.scheduling.book import BookAppointment
+from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import UnitOfWork
 from healthcare.domain.identity.errors import HashingQueueFull
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.anyio
 
 SEARCH = f"/booking/slots/search?specialty=cardiology&date={TOMORROW.date()}"
 BOOK = "/booking/slots/book"
+LOG_IN = "/auth/login"
+HOLD = f"/booking/slots/{uuid4()}/hold"
 
 
 def answered() -> float:
@@ -36,7 +39,7 @@ def answered() -> float:
 
 
 class Standstill:
-    """Keeps searches and bookings in the database until it is over."""
+    """Keeps searches, sign-ins, holds and bookings in the database until it is over."""
 
     def __init__(self, clinic: Clinic) -> None:
         self.over = asyncio.Event()
@@ -44,6 +47,8 @@ class Standstill:
         self.can = replace(
             clinic.can,
             search_slots=SearchSlots(self.read, clinic.cache, clinic.clock),
+            log_in=replace(clinic.can.log_in, read=self.read),
+            hold_slot=HoldSlot(self.decide),
             book_appointment=BookAppointment(self.decide),
         )
 
@@ -87,38 +92,32 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
     assert (alive.status_code, served.status_code, after.status_code) == (200, 200, 200)
 
 
-@pytest.mark.parametrize(("places", "status"), [(1, 503), (2, 404)])
-async def test_who_travels_together_with_others_takes_one_place(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, places: int, status: int
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        (("POST", BOOK, {"slot_id": str(uuid4())}), 1),
+        (("POST", HOLD, None), 1),
+        (("GET", SEARCH, None), 4),
+        (("POST", LOG_IN, {"email": "them@test.example", "password": "their password"}), 4),
+    ],
+    ids=["booking", "hold", "search", "sign-in"],
+)
+@pytest.mark.parametrize("more", [0, 1])
+async def test_who_travels_together_with_others_takes_one_place_and_anybody_else_four(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, str, object], places: int, more: int
 ) -> None:
-    monkeypatch.setattr(door, "PLACES", places)
-    still = Standstill(clinic)
+    monkeypatch.setattr(door, "PLACES", places + more)
+    (method, path, body), still = wanted, Standstill(clinic)
     patient = await clinic.user()
     async with client_of(clinic, use_cases=still.can) as client:
-        headers = Api(clinic, client).signed(patient.id)
-        inside = asyncio.create_task(
-            client.post(BOOK, json={"slot_id": str(uuid4())}, headers=headers | {KEY_HEADER: "mine"})
-        )
+        headers = Api(clinic, client).signed(patient.id) | {KEY_HEADER: "mine"}
+        inside = asyncio.create_task(client.request(method, path, json=body, headers=headers))
         await asyncio.sleep(0.05)
         other = await client.get("/nowhere")
         still.over.set()
         await inside
 
-    assert other.status_code == status
-
-
-@pytest.mark.parametrize(("places", "status"), [(4, 503), (5, 404)])
-async def test_a_search_takes_four(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, places: int, status: int) -> None:
-    monkeypatch.setattr(door, "PLACES", places)
-    still = Standstill(clinic)
-    async with client_of(clinic, use_cases=still.can) as client:
-        inside = asyncio.create_task(client.get(SEARCH))
-        await asyncio.sleep(0.05)
-        other = await client.get("/nowhere")
-        still.over.set()
-        await inside
-
-    assert other.status_code == status
+    assert other.status_code == (404 if more else 503)
 
 
 class Full(FakePasswords):
@@ -131,10 +130,10 @@ class Full(FakePasswords):
 async def test_whose_password_cannot_wait_is_turned_away_before_anything_is_read() -> None:
     clinic = Clinic()
     log_in = replace(clinic.can.log_in, passwords=Full())
-    labels = {"method": "POST", "route": "/auth/login", "status": "429"}
+    labels = {"method": "POST", "route": LOG_IN, "status": "429"}
     async with client_of(clinic, use_cases=replace(clinic.can, log_in=log_in)) as client:
         with capture_logs() as lines:
-            away = await client.post("/auth/login", content="no JSON")
+            away = await client.post(LOG_IN, content="no JSON")
         other = await client.get(SEARCH)
 
     assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (429, "hashing-queue-full", "1")
@@ -152,9 +151,7 @@ async def test_who_has_not_said_everything_keeps_nobody_out(clinic: Clinic) -> N
         yield b"}"
 
     async with client_of(clinic) as client:
-        slow = asyncio.create_task(
-            client.post("/auth/login", content=slowly(), headers={"Content-Type": "application/json"})
-        )
+        slow = asyncio.create_task(client.post(LOG_IN, content=slowly(), headers={"Content-Type": "application/json"}))
         await asyncio.sleep(0.05)
         meanwhile = await client.get(SEARCH)
         said.set()

@@ -1,9 +1,10 @@
-"""Searches and sign-ins are answered in front of Litestar where nothing is wrong with them: with its own words."""
+"""Searches, bookings and sign-ins are answered in front of Litestar where nothing is wrong: with its own words."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.application.uow import Unavailable, UnitOfWork
 from healthcare.domain.kernel import Outcome, Role
-from tests.builders import HOUR, TOMORROW
+from healthcare.domain.scheduling.asks import Booking
+from healthcare.entrypoints.api.request import KEY_HEADER
+from tests.builders import HOUR, TOMORROW, an_actor
 from tests.clinic import Clinic
 from tests.integration.http.conftest import client_of
 
@@ -196,6 +199,70 @@ async def test_a_sign_in_takes_no_query() -> None:
         answer = await client.post(f"{LOG_IN}?who=me", content=RIGHT, headers={"Content-Type": "application/json"})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+BOOK = "/booking/slots/book"
+Headers = list[tuple[str, str]]
+USED = "used-for-another-slot"
+TOKEN, KEY = ("Authorization", "Bearer {p}"), (KEY_HEADER, "mine")
+ASKED = [
+    ("free", [TOKEN, KEY], 201),
+    ("taken", [TOKEN, KEY], 409),
+    ("unknown", [TOKEN, KEY], 404),
+    ("free", [TOKEN, (KEY_HEADER, USED)], 422),
+    ("free", [("Authorization", "bearer  {p} "), KEY], 201),
+    ("free", [("Authorization", "Bearer {d}"), KEY], 403),
+    ("free", [("Authorization", "Bearer nobody's"), KEY], 401),
+    ("free", [("Authorization", "Basic {p}"), KEY], 401),
+    ("free", [TOKEN, TOKEN, KEY], 401),
+    ("free", [KEY], 401),
+    ("free", [TOKEN], 400),
+    ("free", [TOKEN, KEY, KEY], 400),
+    ("free", [TOKEN, (KEY_HEADER, "two words")], 400),
+    ("free", [TOKEN, (KEY_HEADER, "")], 400),
+    ("free", [TOKEN, KEY, ("Content-Encoding", "gzip")], 415),
+    ("none", [TOKEN, KEY], 422),
+    ("none", [TOKEN], 400),
+    ("none", [KEY], 401),
+]
+
+
+@pytest.mark.parametrize(("slot", "headers", "status"), ASKED)
+@pytest.mark.parametrize("kinds", [("application/json", BY_LITESTAR), (BY_LITESTAR, "application/json")])
+async def test_both_ways_book_with_the_same_words(
+    kinds: tuple[str, str], slot: str, headers: Headers, status: int
+) -> None:
+    """With the same key, whoever comes second hears what the first was told."""
+    clinic = Clinic()
+    doctor, patient = await clinic.doctor(), await clinic.user()
+    free, used, taken = await clinic.slots(doctor, *[TOMORROW + number * HOUR for number in range(3)])
+    await clinic.can.book_appointment(Booking(actor=an_actor(patient.id), slot=used.id, key=USED))
+    await clinic.booked(taken)
+    slots = {"free": str(free.id), "taken": str(taken.id), "unknown": str(uuid4()), "none": "none"}
+    tokens = {who: clinic.tokens.issue(id, now=clinic.clock.now()) for who, id in (("p", patient.id), ("d", doctor.id))}
+    given = [("X-Request-Id", "booking"), *((name, value.format_map(tokens)) for name, value in headers)]
+    before, said = len(await clinic.events()), []
+    async with client_of(clinic) as client:
+        for kind in kinds:
+            answer = await client.post(BOOK, json={"slot_id": slots[slot]}, headers=[("Content-Type", kind), *given])
+            said.append((answer.status_code, answer.headers, answer.content))
+
+    assert said[0] == said[1]
+    assert said[0][0] == status
+    assert len(await clinic.events()) - before == {201: 1, 403: 2}.get(status, 0)
+
+
+@pytest.mark.usefixtures("without_litestar")
+async def test_a_booking_takes_the_short_way() -> None:
+    clinic = Clinic()
+    slot, patient = await clinic.slot(), await clinic.user()
+    headers = {"Authorization": f"Bearer {clinic.tokens.issue(patient.id, now=clinic.clock.now())}", KEY_HEADER: "mine"}
+
+    async with client_of(clinic) as client:
+        answer = await client.post(BOOK, json={"slot_id": str(slot.id)}, headers=headers)
+
+    assert answer.status_code == 201
+    assert [one.slot for one in await clinic.appointments(patient)] == [slot.id]
 
 
 @pytest.mark.parametrize(("path", "asked"), [(f"{PATH}?{QUERIES[0]}", None), (LOG_IN, RIGHT)])

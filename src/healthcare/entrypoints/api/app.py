@@ -12,11 +12,11 @@ from healthcare.application.use_cases import UseCases
 from healthcare.domain.identity.ports import Tokens
 from healthcare.domain.kernel import Clock, NewId
 from healthcare.entrypoints.api.audit import AuditController
-from healthcare.entrypoints.api.auth import authenticated
+from healthcare.entrypoints.api.auth import authenticate, identified
 from healthcare.entrypoints.api.consultation import ConsultationController
 from healthcare.entrypoints.api.directory import DirectoryController
 from healthcare.entrypoints.api.docs import DocsController
-from healthcare.entrypoints.api.door import BY_ITSELF, Crowd, Door
+from healthcare.entrypoints.api.door import BY_ITSELF, TOGETHER, Crowd, Door
 from healthcare.entrypoints.api.drained import Drained
 from healthcare.entrypoints.api.identity import LOG_IN_PATH, IdentityController
 from healthcare.entrypoints.api.observed import Observed
@@ -26,9 +26,9 @@ from healthcare.entrypoints.api.problems import answer
 from healthcare.entrypoints.api.refusals import MOST_BYTES
 from healthcare.entrypoints.api.request import ApiRequest, read
 from healthcare.entrypoints.api.scheduling import SlotController
-from healthcare.entrypoints.api.scheduling_appointments import AppointmentController
+from healthcare.entrypoints.api.scheduling_appointments import BOOK_PATH, AppointmentController
 from healthcare.entrypoints.api.shape import shape_routes
-from healthcare.entrypoints.api.short_ways import FAILURE, ShortSearch, ShortSignIn
+from healthcare.entrypoints.api.short_ways import FAILURE, Book, ShortPosts, ShortSearch, SignIn, Way
 from healthcare.entrypoints.api.wiring import Check, Checks, Watched, provided
 
 
@@ -47,15 +47,16 @@ def create_app(
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[object]]] = (),
 ) -> Litestar:
     """Put the API in front of the use cases; `lifespan` opens and closes what they need."""
-    authenticate, crowd = authenticated(tokens, clock), Crowd()
+    identify, crowd = identified(tokens, clock), Crowd()
 
     async def receive(request: ApiRequest[Any]) -> None:
         failure = request.scope.get(FAILURE)
         if isinstance(failure, Exception):
             raise failure
-        authenticate(request)  # no guard of Litestar's: for each request and guard it copies the route's handler
+        # No guard of Litestar's: for each request and guard it copies the route's handler.
+        authenticate(request, identify)
         await read(request)
-        crowd.enter(request.scope, 1 if request.shape.together else BY_ITSELF)
+        crowd.enter(request.scope, TOGETHER if request.shape.together else BY_ITSELF)
 
     app = Litestar(
         [
@@ -84,8 +85,12 @@ def create_app(
     shape_routes(app)
     _tell_all_methods(app)
     app.state.openapi = document(app)
-    sign_ins = ShortSignIn(app.asgi_handler, use_cases.log_in, crowd.enter)
-    searches = ShortSearch(Drained(sign_ins), use_cases.search_slots, crowd.enter)
+    ways: dict[str, Way[Any]] = {
+        LOG_IN_PATH: SignIn(use_cases.log_in),
+        BOOK_PATH: Book(use_cases.book_appointment, identify),
+    }
+    posts = ShortPosts(app.asgi_handler, ways, crowd.enter)
+    searches = ShortSearch(Drained(posts), use_cases.search_slots, crowd.enter)
     needs = {LOG_IN_PATH: use_cases.log_in.passwords.require_place}
     app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id, needs)
     return app

@@ -20,7 +20,9 @@ PLACES: Final = 1024
 """As many requests as the HTTP server lets in at a time."""
 BY_ITSELF: Final = 4
 """Places of a request that may want a connection to PostgreSQL: no more of them fit in than may wait for one, and the
-slowest reads are still answered within their second. One that travels together with others takes one place."""
+slowest reads are still answered within their second."""
+TOGETHER: Final = 1
+"""Places of one that travels together with others."""
 SILENCE: Final = 1.0
 """Seconds between two lines in the log about those who are turned away."""
 ALWAYS_OPEN: Final = ("/health/", "/metrics")

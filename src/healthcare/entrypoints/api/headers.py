@@ -8,7 +8,7 @@ from typing import Any, Final
 from litestar import Response
 from litestar.datastructures import ResponseHeader
 
-from healthcare.entrypoints.api.request import ApiRequest
+from healthcare.entrypoints.api.request import ApiRequest, values
 
 TAG: Final = ResponseHeader("ETag", documentation_only=True, description="The version, for If-Match.")
 
@@ -20,7 +20,7 @@ def revalidated(request: ApiRequest[Any], body: bytes) -> Response[bytes | None]
     """Send JSON, or say that the caller has it already (RFC 9110 §13.1.2)."""
     raw, tag = revalidation(body)
     headers = {name.decode(): value.decode() for name, value in raw}
-    if known(tag, ",".join(request.headers.getall("If-None-Match", []))):
+    if known(tag, ",".join(values(request.scope, "If-None-Match"))):
         return Response(None, status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
+from litestar.types import HTTPScope
 from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
 from msgspec.structs import fields
@@ -58,13 +59,8 @@ class ApiRequest(Request[Actor, Any, State], Generic[Q]):
 
     @property
     def key(self) -> str:
-        """The idempotency key; raise Unreadable unless there is exactly one, as it must be."""
-        keys = self.headers.getall(KEY_HEADER, [])
-        if len(keys) != 1:
-            raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "required", "must be there once")])
-        if not KEY.fullmatch(keys[0]):
-            raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "key", "must be 1 to 255 visible ASCII characters")])
-        return keys[0]
+        """The idempotency key; see `key_in`."""
+        return key_in(self.scope)
 
     @property
     def versions(self) -> frozenset[int] | None:
@@ -74,7 +70,7 @@ class ApiRequest(Request[Actor, Any, State], Generic[Q]):
             PreconditionRequired: there is none.
             Unreadable: there is something else.
         """
-        given = ",".join(self.headers.getall(IF_MATCH, [])).strip()
+        given = ",".join(values(self.scope, IF_MATCH)).strip()
         if not given:
             raise PreconditionRequired
         if given == "*":
@@ -86,6 +82,22 @@ class ApiRequest(Request[Actor, Any, State], Generic[Q]):
     async def json(self) -> Struct:
         """Return the body, which `read` has read; Litestar's own reading takes "5" for 5."""
         return self.given
+
+
+def values(scope: HTTPScope, header: str) -> list[str]:
+    """Return what the caller says under the name of a header, as often as they do."""
+    name = header.lower().encode()  # as ASGI has all names of headers
+    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+
+
+def key_in(scope: HTTPScope) -> str:
+    """Return the idempotency key; raise Unreadable unless there is exactly one, as it must be."""
+    keys = values(scope, KEY_HEADER)
+    if len(keys) != 1:
+        raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "required", "must be there once")])
+    if not KEY.fullmatch(keys[0]):
+        raise Unreadable(faults=[ParameterFault((KEY_HEADER,), "key", "must be 1 to 255 visible ASCII characters")])
+    return keys[0]
 
 
 async def read(request: ApiRequest[Any]) -> None:
@@ -122,8 +134,8 @@ async def _body(request: ApiRequest[Any]) -> bytes:
     except InternalServerException:
         # So Litestar calls it when the client hangs up before the end of the body.
         raise Unreadable from None
-    types = request.headers.getall("Content-Type", [])
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    types = values(request.scope, "Content-Type")
+    if set(values(request.scope, "Content-Encoding")) - {"identity"}:
         raise UnsupportedMediaType
     if (body or types) and not (len(types) == 1 and JSON.fullmatch(types[0].strip())):
         raise UnsupportedMediaType

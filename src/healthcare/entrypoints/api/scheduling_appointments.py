@@ -1,7 +1,6 @@
 """/booking: appointments, from the claim to the day."""
 
-from collections.abc import Mapping
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -38,6 +37,8 @@ from healthcare.entrypoints.api.paging import Page, PageRequest
 from healthcare.entrypoints.api.request import ApiRequest
 from healthcare.entrypoints.api.shape import NoQuery
 from healthcare.entrypoints.api.wiring import Use
+
+BOOK_PATH: Final = "/booking/slots/book"
 
 
 class BookRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,12 +108,14 @@ class AppointmentBody(Struct, frozen=True):
         )
 
 
-def tagged(
-    appointment: Appointment, *, status: int = 200, more: Mapping[str, str] | None = None
-) -> Response[AppointmentBody]:
+def tagged(appointment: Appointment) -> Response[AppointmentBody]:
     """Send an appointment, and its version as its tag."""
-    headers = {"ETag": version_tag(appointment.version), **(more or {})}
-    return Response(AppointmentBody.of(appointment), status_code=status, headers=headers)
+    return Response(AppointmentBody.of(appointment), headers={"ETag": version_tag(appointment.version)})
+
+
+def headers_of_new(appointment: Appointment) -> dict[str, str]:
+    """Return the version of an appointment that has just been made, as its tag, and where it is."""
+    return {"ETag": version_tag(appointment.version), "Location": f"/booking/appointments/{appointment.id}"}
 
 
 class AppointmentController(Controller):
@@ -122,7 +125,7 @@ class AppointmentController(Controller):
     tags = ("scheduling",)
 
     @post(
-        "/slots/book",
+        BOOK_PATH.removeprefix("/booking"),
         summary="Book a slot",
         keyed=True,
         refuses=(NotFound, SlotTaken, PatientBusy, SlotInThePast, KeyReused),
@@ -136,7 +139,7 @@ class AppointmentController(Controller):
     ) -> Response[AppointmentBody]:
         """Book a free slot, or the one you hold; the same key again gets the same answer again."""
         booked = await book_appointment(Booking(actor=request.user, slot=SlotId(data.slot_id), key=request.key))
-        return tagged(booked, status=201, more={"Location": f"/booking/appointments/{booked.id}"})
+        return Response(AppointmentBody.of(booked), status_code=201, headers=headers_of_new(booked))
 
     @get("/appointments", summary="List your appointments")
     async def list_appointments(

@@ -1,32 +1,44 @@
-"""Short ways: for the request that comes far more often than all others, and for the one that may cost next to nothing.
+"""Short ways: for the requests that come far more often than others, and for the one that may cost next to nothing.
 
 Litestar takes a hundred microseconds for every request, which is more than all the rest of a search whose answer is at
-hand; and of a sign-in, whatever is not the hash of the password is to be a twentieth. So these look at searches and
-sign-ins first, and answer those in which nothing is wrong; every other request goes on to Litestar as if they were not
-here. What each takes, and how it is answered, stands once, for both ways.
+hand, and as much as all the rest of a booking that is decided together with others; and of a sign-in, whatever is not
+the hash of the password is to be a twentieth. So these look at searches, bookings and sign-ins first, and answer those
+in which nothing is wrong; every other request goes on to Litestar as if they were not here. What each takes, and how it
+is answered, stands once, for both ways.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, ReceiveMessage, Scope, Send
+from msgspec import Struct
 from msgspec.json import Encoder
 
 from healthcare.application.identity.log_in import LogIn
+from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.search import SearchSlots
 from healthcare.domain.identity.model import Email
-from healthcare.domain.kernel import Refusal
+from healthcare.domain.kernel import Refusal, SlotId
+from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.search import Search
+from healthcare.entrypoints.api.auth import Identify
+from healthcare.entrypoints.api.door import BY_ITSELF, TOGETHER
 from healthcare.entrypoints.api.headers import known, revalidation
-from healthcare.entrypoints.api.identity import LOG_IN_PATH, LogInRequest, SignedInBody
+from healthcare.entrypoints.api.identity import LogInRequest, SignedInBody
 from healthcare.entrypoints.api.refusals import MOST_BYTES, RequestTimeout
-from healthcare.entrypoints.api.request import decode, in_time, parameters, understand
+from healthcare.entrypoints.api.request import decode, in_time, key_in, parameters, understand
 from healthcare.entrypoints.api.scheduling import SEARCH_PATH, SearchRequest, render
+from healthcare.entrypoints.api.scheduling_appointments import AppointmentBody, BookRequest, headers_of_new
+
+S = TypeVar("S", bound=Struct)
 
 Header = tuple[bytes, bytes]
+Reply = tuple[int, list[Header], bytes]
+"""Status, headers apart from those of the body, and the body."""
 
 LEFT_TO_LITESTAR: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """A search with a body."""
@@ -73,22 +85,85 @@ class ShortSearch:
             await answer(send, 200, [*headers, *described(body)], body)
 
 
+class Way(ABC, Generic[S]):
+    """What stands behind one path that takes a JSON body by POST."""
+
+    kind: ClassVar[type[Struct]]
+    """Of the body."""
+    places: ClassVar[int]
+    """In the crowd."""
+
+    @abstractmethod
+    def accepts(self, scope: HTTPScope) -> bool:
+        """Say whether the caller may be heard, and remember who it is."""
+
+    @abstractmethod
+    async def reply(self, scope: HTTPScope, given: S) -> Reply:
+        """Do what is asked for; raise whatever Litestar is to tell."""
+
+
 @dataclass(frozen=True, slots=True)
-class ShortSignIn:
-    """In front of everything that Litestar does with a sign-in."""
+class SignIn(Way[LogInRequest]):
+    """A user signs in."""
+
+    kind: ClassVar = LogInRequest
+    places: ClassVar = BY_ITSELF
+    log_in: LogIn
+
+    def accepts(self, scope: HTTPScope) -> bool:  # noqa: ARG002 - of the base class
+        """Let everybody try."""
+        return True
+
+    async def reply(self, scope: HTTPScope, given: LogInRequest) -> Reply:
+        """Sign them in."""
+        signed_in = await self.log_in(actor=scope["user"], email=Email(given.email), password=given.password)
+        return 200, [], ENCODER.encode(SignedInBody.of(signed_in))
+
+
+@dataclass(frozen=True, slots=True)
+class Book(Way[BookRequest]):
+    """A patient books a slot."""
+
+    kind: ClassVar = BookRequest
+    places: ClassVar = TOGETHER
+    book_appointment: BookAppointment
+    identify: Identify
+
+    def accepts(self, scope: HTTPScope) -> bool:
+        """Ask who they are."""
+        try:
+            self.identify(scope)
+        except Refusal:
+            return False
+        return True
+
+    async def reply(self, scope: HTTPScope, given: BookRequest) -> Reply:
+        """Book."""
+        booked = await self.book_appointment(
+            Booking(actor=scope["user"], slot=SlotId(given.slot_id), key=key_in(scope))
+        )
+        headers = [(name.lower().encode(), value.encode()) for name, value in headers_of_new(booked).items()]
+        return 201, headers, ENCODER.encode(AppointmentBody.of(booked))
+
+
+@dataclass(frozen=True, slots=True)
+class ShortPosts:
+    """In front of everything that Litestar does with a POST, by paths."""
 
     app: ASGIApp
-    log_in: LogIn
-    enter: Callable[[Scope], None]
+    ways: Mapping[str, Way[Any]]
+    enter: Callable[[Scope, int], None]
+    """Count a request among those that are worked on, with its places."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a sign-in, or hand the request on with whatever has been heard of it."""
+        """Answer a request, or hand it on with whatever has been heard of it."""
         if (
             scope["type"] != ScopeType.HTTP
-            or scope["path"] != LOG_IN_PATH
+            or (way := self.ways.get(scope["path"])) is None
             or scope["method"] != "POST"
             or scope["query_string"]
             or [header for header in scope["headers"] if header[0] in ABOUT_THE_BODY] != [JSON]
+            or not way.accepts(scope)
         ):
             await self.app(scope, receive, send)
             return
@@ -97,18 +172,17 @@ class ShortSignIn:
         except RequestTimeout as failure:
             await self.app(failed(scope, failure), receive, send)
             return
-        if (given := whole(heard)) is None:
+        if (given := whole(heard, way.kind)) is None:
             await self.app(scope, Again(heard, receive), send)
             return
-        self.enter(scope)
+        self.enter(scope, way.places)
         try:
-            signed_in = await self.log_in(actor=scope["user"], email=Email(given.email), password=given.password)
+            status, headers, body = await way.reply(scope, given)
         except Exception as failure:  # noqa: BLE001 - likewise
             await self.app(failed(scope, failure), receive, send)
             return
-        scope["path_template"] = LOG_IN_PATH
-        body = ENCODER.encode(SignedInBody.of(signed_in))
-        await answer(send, 200, described(body), body)
+        scope["path_template"] = scope["path"]
+        await answer(send, status, [*headers, *described(body)], body)
 
 
 @dataclass(slots=True)
@@ -163,11 +237,11 @@ def asked_for(scope: HTTPScope) -> str | None:
     return tags
 
 
-def whole(heard: ReceiveMessage) -> LogInRequest | None:
-    """Return who wants to sign in; None where that is not all, or something is wrong with it."""
+def whole(heard: ReceiveMessage, kind: type[Struct]) -> Struct | None:
+    """Return what is asked for; None where that is not all, or something is wrong with it."""
     if heard["type"] != "http.request" or heard.get("more_body") or len(body := heard.get("body", b"")) > MOST_BYTES:
         return None
     try:
-        return decode(body, LogInRequest)
+        return decode(body, kind)
     except Refusal:
         return None
