@@ -119,6 +119,8 @@ class PostgresDatabase:
     def __init__(self, conninfo: Mapping[str, str | int], *, size: int, traces: Traces | None = None) -> None:
         """Build the pool closed: it may be opened only where an event loop runs."""
         self._traces = traces
+        self._returning = set[asyncio.Task[None]]()
+        """What brings connections back to the pool."""
         self._pool: AsyncConnectionPool[ListeningConnection] = AsyncConnectionPool(
             with_limits(conninfo),
             connection_class=_shown(traces) if traces else ListeningConnection,
@@ -138,6 +140,8 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._returning:
+            await asyncio.wait(self._returning)
         await self._pool.close()
 
     async def check(self) -> None:
@@ -169,7 +173,7 @@ class PostgresDatabase:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
         values = values_of(event, self._traces.parent() if self._traces else None)
         connection, (_, kept) = await self._first(_end(), lambda one: confirmed(one, RECORD, values))
-        await self._give_back(connection)
+        self._give_back(connection)
         if not kept:
             raise OutcomeUnknown("the standby has not confirmed the event")
 
@@ -187,7 +191,7 @@ class PostgresDatabase:
                 await self._end(connection, changed=session.changed)
         finally:
             timer.cancel()
-            await self._give_back(connection)
+            self._give_back(connection)
 
     async def _first(
         self, end: float, ask: Callable[[ListeningConnection], Awaitable[T]]
@@ -209,12 +213,15 @@ class PostgresDatabase:
                 broken = connection.closed
                 if error.sqlstate == READ_ONLY:
                     await connection.close()  # a new one may lead to the server that has taken over
-                await self._give_back(connection, silent_since=asked if broken else None)
+                self._give_back(connection)
                 if not broken:
                     raise meaning(error) from error
+                if monotonic() - asked > SILENT:
+                    # It had never answered: others may be as dead, and each would cost somebody a whole deadline.
+                    await self._pool.drain()
             except BaseException:
                 await connection.close()
-                await self._give_back(connection)
+                self._give_back(connection)
                 raise
 
     async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
@@ -223,7 +230,7 @@ class PostgresDatabase:
         try:
             return await cursor.fetchall()
         finally:
-            await self._give_back(connection)
+            self._give_back(connection)
 
     async def _connected(self, end: float) -> ListeningConnection:
         """Return a connection, which may have broken while it was idle."""
@@ -236,14 +243,11 @@ class PostgresDatabase:
                 pass
         raise Unavailable("no connection to PostgreSQL was had in time")
 
-    async def _give_back(self, connection: ListeningConnection, *, silent_since: float | None = None) -> None:
-        """Return the connection to the pool, even where the caller is cancelled meanwhile: the pool would miss it.
-
-        Where it broke and had never answered, others may be as dead, and each would cost somebody a whole deadline.
-        """
-        await asyncio.shield(self._pool.putconn(connection))
-        if silent_since is not None and monotonic() - silent_since > SILENT:
-            await self._pool.drain()
+    def _give_back(self, connection: ListeningConnection) -> None:
+        """Return the connection to the pool. Nobody waits for that: who is cancelled in it would take it along."""
+        returning = asyncio.create_task(self._pool.putconn(connection))
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
 
     async def _end(self, connection: ListeningConnection, *, changed: bool) -> None:
         """End what was not committed; a connection that cannot is closed, which does the same."""
