@@ -1,5 +1,6 @@
 """The HTTP server around the API: one process for one port; more load takes more processes behind a balancer."""
 
+import resource
 import signal
 from asyncio import TimerHandle, Transport
 from socket import create_server
@@ -18,6 +19,8 @@ from healthcare.entrypoints.settings import Settings
 HEADERS_WITHIN: Final = 3.0
 """Seconds; a client that sends its headers more slowly is cut off."""
 MOST_BYTES_OF_HEADERS: Final = 64 * 1024
+MOST_CONNECTIONS: Final = 8192
+"""Each takes some 20 KB; whoever comes when there are as many is hung up on."""
 IDLE: Final = 75
 """Seconds for which a connection stays open between two requests: longer than balancers keep theirs."""
 STOP_WITHIN: Final = 15
@@ -52,6 +55,8 @@ class Impatient(HttpToolsProtocol):
         """Wait for the first request, as long as for its headers."""
         super().connection_made(transport)
         self._wait()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -130,6 +135,8 @@ def serve(settings: Settings) -> None:
     """
     check_port(settings.host, settings.port)
     read_keys(settings.signing_key_file)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # often 1,024 until somebody asks
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: None)  # once it has stopped, uvicorn gives them to whoever had them before
     Server(config("healthcare.entrypoints.asgi:create", settings.host, settings.port)).run()

@@ -73,7 +73,8 @@ def test_who_has_said_all_is_not_hurried(world: World) -> None:
             line.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             heard = b""
             while b"live" not in heard:
-                assert (part := line.recv(65536))
+                part = line.recv(65536)
+                assert part
                 heard += part
             assert heard.startswith(b"HTTP/1.1 200 OK\r\n")
             time.sleep(4)

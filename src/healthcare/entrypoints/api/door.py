@@ -17,7 +17,7 @@ from healthcare.entrypoints.api.observed import complete, measure, request_id_of
 from healthcare.entrypoints.api.problems import code_of, written
 
 PLACES: Final = 1024
-"""As many requests as the HTTP server lets in at a time."""
+"""As many as may wait to be booked together."""
 BY_ITSELF: Final = 4
 """Places of a request that may want a connection to PostgreSQL: no more of them fit in than may wait for one, and the
 slowest reads are still answered within their second."""
