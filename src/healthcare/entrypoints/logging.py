@@ -7,7 +7,6 @@ values.
 import logging
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from traceback import extract_tb
 from types import TracebackType
 from typing import Final, TextIO
@@ -17,7 +16,10 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from healthcare.adapters.system import SystemClock
+
 MOST_FRAMES: Final = 50
+CLOCK: Final = SystemClock()
 ENCODER: Final = msgspec.json.Encoder(enc_hook=lambda value: type(value).__name__)
 
 
@@ -49,7 +51,7 @@ def configure(level: str, *, to: TextIO | None = None) -> None:
 
 def _timed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     # The encoder writes it down in a tenth of the time that structlog takes, which is 3 µs.
-    event["timestamp"] = datetime.now(UTC)
+    event["timestamp"] = CLOCK.now()
     return event
 
 

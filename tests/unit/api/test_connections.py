@@ -5,16 +5,17 @@ import asyncio
 import pytest
 from uvicorn.server import ServerState
 
-from healthcare.entrypoints import server
-from healthcare.entrypoints.server import Impatient
+from healthcare.entrypoints import connections
+from healthcare.entrypoints.connections import Impatient
+from healthcare.entrypoints.server import config
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_who_comes_when_there_are_too_many_connections_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
-    config, state = server.config(object, "127.0.0.1", 0), ServerState()
-    served = await asyncio.get_running_loop().create_server(lambda: Impatient(config, state, {}), "127.0.0.1", 0)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    settings, state = config(object, "127.0.0.1", 0), ServerState()
+    served = await asyncio.get_running_loop().create_server(lambda: Impatient(settings, state, {}), "127.0.0.1", 0)
     async with served:
         where = served.sockets[0].getsockname()
         lines = [await asyncio.open_connection(*where) for _ in range(2)]
