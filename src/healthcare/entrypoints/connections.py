@@ -1,4 +1,4 @@
-"""Connections, from the first byte to the last header: uvicorn itself waits for ever, and keeps all that comes."""
+"""Connections, and how long they may take over what is no request yet, and no longer one."""
 
 from asyncio import TimerHandle, Transport
 from typing import Final
@@ -13,18 +13,22 @@ from healthcare.entrypoints.api.refusals import Unreadable
 HEADERS_WITHIN: Final = 3.0
 """Seconds; a client that sends its headers more slowly is cut off."""
 MOST_BYTES_OF_HEADERS: Final = 64 * 1024
+READ_WITHIN: Final = 30.0
+"""Seconds; a client that reads an answer more slowly is cut off. What is written and not read waits in our memory."""
 MOST_CONNECTIONS: Final = 8192
 """Each takes some 20 KB; whoever comes when there are as many is hung up on."""
 
 
 class Impatient(HttpToolsProtocol):
-    """Hangs up on who takes too long to send the headers of a request, or sends too many.
+    """Hangs up on who takes too long to send the headers of a request, sends too many, or does not read the answer.
 
     uvicorn itself would wait for ever, and keep all that comes.
     """
 
     _patience: TimerHandle | None = None
     """While headers are to come."""
+    _unread: TimerHandle | None = None
+    """While an answer, or much of it, is to be read."""
     _heard = 0
     """Bytes since the request began."""
 
@@ -38,6 +42,7 @@ class Impatient(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._wait_no_longer()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -55,8 +60,27 @@ class Impatient(HttpToolsProtocol):
         """Take in what comes."""
         super().data_received(data)
         self._heard += len(data)
-        if self._patience and self._heard > MOST_BYTES_OF_HEADERS:
-            self._hang_up()
+        if self._patience:
+            if self._heard > MOST_BYTES_OF_HEADERS:
+                self._hang_up()
+        elif getattr(self.cycle, "response_complete", False) and not self.timeout_keep_alive_task:
+            self._wait()  # for the rest of what is no request yet: empty lines may come before it (RFC 9112 §2.2)
+
+    def pause_writing(self) -> None:
+        """Wait until much of what was written has been read."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_WITHIN, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Wait no longer."""
+        super().resume_writing()
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Hang up, on who has not read the answer either."""
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn has words of its own
         """Refuse what is no HTTP, with a problem as everything is refused."""

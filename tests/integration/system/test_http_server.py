@@ -66,6 +66,18 @@ def test_a_second_request_is_waited_for_no_longer_than_the_first(world: World) -
     assert 2 < time.monotonic() - start < GONE_WITHIN
 
 
+def test_empty_lines_are_no_request(world: World) -> None:
+    with world.apis() as (api,), connected(api) as line:
+        line.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.2)
+        line.sendall(b"\r\n")
+        start = time.monotonic()
+        heard = everything(line)
+
+    assert heard.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert time.monotonic() - start < GONE_WITHIN
+
+
 def test_who_has_said_all_is_not_hurried(world: World) -> None:
     """The patience is for headers: idle connections stay open for longer, whatever comes after that."""
     with world.apis() as (api,), connected(api) as line:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from healthcare.application.uow import Busy
 from healthcare.domain.kernel import NewId, Refusal
@@ -52,6 +52,7 @@ class Crowd:
     def leave(self, scope: Scope) -> None:
         """Count it no longer."""
         self.taken -= scope.get(TAKEN, 0)  # type: ignore[operator]  # likewise
+        scope[TAKEN] = 0  # type: ignore[typeddict-unknown-key]
 
 
 @dataclass(slots=True)
@@ -73,8 +74,14 @@ class Door:
         elif reason := self._reason(scope["path"]):
             await Drained(partial(self._turn_away, reason))(scope, receive, send)
         else:
+
+            async def sending(message: Message) -> None:
+                # Whoever takes their time to read the answer keeps nobody out.
+                self.crowd.leave(scope)
+                await send(message)
+
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, sending)
             finally:
                 self.crowd.leave(scope)
 
