@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from uvicorn import Server
-
-from healthcare.entrypoints.server import config
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.server import Server
 
 HEADERS: Final = [(b"content-type", b"application/json")]
 
@@ -16,12 +15,7 @@ def create() -> Any:  # noqa: ANN401 - an ASGI app, whose types say nothing here
     body = Path(sys.argv[2]).read_bytes()
     headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-        if scope["type"] == "lifespan":
-            while (message := await receive())["type"] != "lifespan.shutdown":
-                await send({"type": f"{message['type']}.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -29,4 +23,15 @@ def create() -> Any:  # noqa: ANN401 - an ASGI app, whose types say nothing here
 
 
 if __name__ == "__main__":
-    Server(config(create, "127.0.0.1", int(sys.argv[1]))).run()
+    Server(
+        "benchmarks.bare:create",
+        factory=True,
+        address="127.0.0.1",
+        port=int(sys.argv[1]),
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        loop=Loops.uvloop,
+        websockets=False,
+        workers=1,
+        log_enabled=False,
+    ).serve()

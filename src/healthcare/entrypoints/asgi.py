@@ -1,7 +1,11 @@
 """The API as the HTTP server loads it."""
 
+import os
+import signal
+
 from litestar import Litestar
 
+from healthcare.adapters.embedded.server import end_with_parent
 from healthcare.domain.zones import use_one_database
 from healthcare.entrypoints import logging, settings
 from healthcare.entrypoints.api.app import create_app
@@ -11,6 +15,8 @@ from healthcare.entrypoints.garbage import spare_what_stays
 
 def create() -> Litestar:
     """Read the environment, wire the system, and leave it closed until the server starts the app."""
+    # The server runs this in a child, which would go on answering on the same port if the server itself were killed.
+    end_with_parent(signal.SIGTERM, os.getppid())()
     use_one_database()
     given = settings.read()
     logging.configure(given.log_level)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from litestar.types import Receive, Scope, Send
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
@@ -119,27 +118,6 @@ async def test_who_travels_together_with_others_takes_one_place_and_anybody_else
         await inside
 
     assert other.status_code == (404 if more else 503)
-
-
-async def test_who_takes_their_time_to_read_the_answer_takes_no_place(clinic: Clinic) -> None:
-    crowd, read = door.Crowd(), asyncio.Event()
-
-    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
-        crowd.enter(scope)
-        assert crowd.taken == 4
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    async def send(_message: object) -> None:
-        await read.wait()
-
-    scope = {"type": "http", "path": "/", "headers": []}
-    answering = asyncio.create_task(door.Door(app, crowd, clinic.new_id, {})(scope, None, send))  # type: ignore[arg-type]
-    await asyncio.sleep(0.01)
-    meanwhile = crowd.taken
-    read.set()
-    await answering
-
-    assert (meanwhile, crowd.taken) == (0, 0)
 
 
 class Full(FakePasswords):

@@ -165,8 +165,7 @@ def visit(world: World, api: Api) -> None:
     assert prescribed.status_code == 201
     assert httpx.get(f"{api.url}/booking/slots/search", params={"canary": "canary"}).status_code == 422
     assert httpx.get(f"{api.url}/patients/canary@test.example").status_code == 404
-    assert httpx.request("PROPFIND", f"{api.url}/auth/me").status_code == 405
-    assert httpx.request("CANARY", f"{api.url}/auth/me").status_code == 400
+    assert httpx.request("CANARY", f"{api.url}/auth/me").status_code == 405
 
 
 def work(world: World) -> None:

@@ -18,7 +18,7 @@ async def test_nobody_asks_for_the_end_of_a_body_whose_length_was_announced(leng
         part = parts.pop(0)
         return {"type": "http.request", "body": part, "more_body": bool(part)}
 
-    body, heard = Body(receive, length, coming=True), list[bytes]()
+    body, heard = Body(receive, length), list[bytes]()
     while body.more:
         message = await body.next()
         assert message["type"] == "http.request"

@@ -137,9 +137,9 @@ def spawned(program: Program, home: Home, port: int) -> Server:
     return Server(program, process, port, log)
 
 
-def end_with_parent(sign: signal.Signals) -> Callable[[], None]:
-    """What a child runs first, so that it gets a signal when its parent, we ourselves, is gone (Linux)."""
-    parent = os.getpid()
+def end_with_parent(sign: signal.Signals, parent: int | None = None) -> Callable[[], None]:
+    """What a child runs first, so that it gets a signal when its parent, we ourselves by default, is gone (Linux)."""
+    parent = parent or os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def in_child() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from healthcare.application.uow import Busy
 from healthcare.domain.kernel import NewId, Refusal
@@ -17,7 +17,7 @@ from healthcare.entrypoints.api.observed import complete, measure, request_id_of
 from healthcare.entrypoints.api.problems import code_of, written
 
 PLACES: Final = 1024
-"""As many as may wait to be booked together."""
+"""As many requests as the HTTP server lets in at a time."""
 BY_ITSELF: Final = 4
 """Places of a request that may want a connection to PostgreSQL: no more of them fit in than may wait for one, and the
 slowest reads are still answered within their second."""
@@ -52,7 +52,6 @@ class Crowd:
     def leave(self, scope: Scope) -> None:
         """Count it no longer."""
         self.taken -= scope.get(TAKEN, 0)  # type: ignore[operator]  # likewise
-        scope[TAKEN] = 0  # type: ignore[typeddict-unknown-key]
 
 
 @dataclass(slots=True)
@@ -74,14 +73,8 @@ class Door:
         elif reason := self._reason(scope["path"]):
             await Drained(partial(self._turn_away, reason))(scope, receive, send)
         else:
-
-            async def sending(message: Message) -> None:
-                # Whoever takes their time to read the answer keeps nobody out.
-                self.crowd.leave(scope)
-                await send(message)
-
             try:
-                await self.app(scope, receive, sending)
+                await self.app(scope, receive, send)
             finally:
                 self.crowd.leave(scope)
 

@@ -1,7 +1,7 @@
 """Hearing a client out before its request is refused."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -18,29 +18,21 @@ SECONDS_TO_HEAR: Final = 1.0
 class Drained:
     """Takes in, within limits, what is left of a body that nobody reads, and only then sends the answer.
 
-    A connection that is closed while the client is still sending is reset, and the client never sees why. Where there
-    is more than that, or the client waits to be asked for it, the connection ends with the answer: what comes next on
-    it might be the body (RFC 9112 §9.6).
+    A connection that is closed while the client is still sending is reset, and the client never sees why.
     """
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the client has said all, or too much."""
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != ScopeType.HTTP or not (length := _announced(scope["headers"])):
             await self.app(scope, receive, send)
             return
-        given = dict(scope["headers"])
-        if not (length := _announced(given)):
-            await self.app(scope, receive, send)
-            return
-        body = Body(receive, length, coming=b"expect" not in given)
+        body = Body(receive, length)
 
         async def sending(message: Message) -> None:
             if body.more and message["type"] == "http.response.start":
                 await body.drain()
-                if body.more:
-                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         await self.app(scope, body.next, sending)
@@ -53,8 +45,6 @@ class Body:
     receive: Receive
     left: float
     """Bytes."""
-    coming: bool
-    """Whether the client sends it, and does not wait until somebody wants it."""
     more: bool = True
 
     async def next(self) -> ReceiveMessage:
@@ -63,7 +53,6 @@ class Body:
         The server tells of the end in a part of its own, which may take as long as any other. Where the client has said
         how long the body is, nobody need ask for that.
         """
-        self.coming = True
         message: ReceiveMessage = await self.receive()
         if message["type"] == "http.request":
             self.left -= len(message.get("body", b""))
@@ -77,13 +66,17 @@ class Body:
         heard = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(SECONDS_TO_HEAR):
-                while self.coming and self.more and heard < MOST_BYTES_HEARD:
+                while self.more and heard < MOST_BYTES_HEARD:
                     message = await self.next()
                     heard += len(message.get("body", b"")) if message["type"] == "http.request" else 0
 
 
-def _announced(headers: Mapping[bytes, bytes]) -> float:
-    if b"transfer-encoding" in headers:
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> float:
+    # Whoever sends Expect has not begun yet, and will not begin when they see the answer.
+    given = {name.lower(): value for name, value in headers}
+    if b"expect" in given:
+        return 0
+    if b"transfer-encoding" in given:
         return inf
-    length = headers.get(b"content-length", b"0")
+    length = given.get(b"content-length", b"0")
     return int(length) if length.isdigit() else inf
