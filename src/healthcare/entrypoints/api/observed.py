@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from time import perf_counter
 from typing import Final
 
@@ -78,16 +78,20 @@ class Observed:
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the id that the caller has given to the request, if it is one."""
-    given = [value for name, value in headers if name.lower() == b"x-request-id"]
+    given = [value for name, value in headers if name == b"x-request-id"]
     return given[0].decode() if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
 
 
 def complete(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     """Add the headers that every answer has."""
     given = list(headers)
-    names = {name.lower() for name, _ in given}
-    missing = [(name, value) for name, value in DEFAULT_HEADERS if name not in names]
-    return [*given, *missing, (b"x-request-id", request_id.encode())]
+    return [*given, *_missing(tuple([name for name, _ in given])), (b"x-request-id", request_id.encode())]
+
+
+@lru_cache(maxsize=64)
+def _missing(given: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    names = {name.lower() for name in given}
+    return [(name, value) for name, value in DEFAULT_HEADERS if name not in names]
 
 
 def measure(scope: HTTPScope, status: int, seconds: float) -> tuple[str, str]:
