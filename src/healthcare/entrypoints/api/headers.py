@@ -1,6 +1,7 @@
 """Headers by which answers may be kept, or not."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
@@ -29,12 +30,17 @@ def revalidated(request: ApiRequest[Any], body: bytes) -> Response[bytes | None]
 def revalidation(body: bytes) -> tuple[list[tuple[bytes, bytes]], str]:
     """Return the headers with which an answer goes out, and its tag. Python hashes the same bytes only once."""
     tag = f'"{urlsafe_b64encode(sha256(body).digest()[:18]).decode()}"'
-    return [(name.lower().encode(), value.encode()) for name, value in (PUBLIC | {"ETag": tag}).items()], tag
+    return raw(PUBLIC | {"ETag": tag}), tag
 
 
 def known(tag: str, tags: str) -> bool:
     """Say whether If-None-Match names the tag."""
     return tags.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in tags.split(",")}
+
+
+def raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Write headers as ASGI has them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def version_tag(version: int) -> str:

@@ -32,6 +32,7 @@ from healthcare.domain.kernel import (
 from healthcare.domain.scheduling.errors import VersionStale
 from healthcare.entrypoints.api.bodies import SlotBody
 from healthcare.entrypoints.api.faults import pointer
+from healthcare.entrypoints.api.headers import raw
 from healthcare.entrypoints.api.refusals import (
     Internal,
     MethodNotAllowed,
@@ -114,7 +115,7 @@ def written(cause: Exception, request_id: str) -> tuple[int, list[tuple[bytes, b
     problem = _problem(cause, request_id, [])
     body = msgspec.json.encode(problem)
     headers = _headers(cause) | {"Content-Type": PROBLEM_JSON, "Content-Length": str(len(body))}
-    return problem.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
+    return problem.status, raw(headers), body
 
 
 def _problem(cause: Exception, request_id: str, errors: list[ProblemError]) -> Problem:

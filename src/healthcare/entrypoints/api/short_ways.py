@@ -27,7 +27,7 @@ from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.search import Search
 from healthcare.entrypoints.api.auth import Identify
 from healthcare.entrypoints.api.door import BY_ITSELF, TOGETHER
-from healthcare.entrypoints.api.headers import known, revalidation
+from healthcare.entrypoints.api.headers import known, raw, revalidation
 from healthcare.entrypoints.api.identity import LogInRequest, SignedInBody
 from healthcare.entrypoints.api.refusals import MOST_BYTES, RequestTimeout
 from healthcare.entrypoints.api.request import decode, in_time, key_in, parameters, understand
@@ -142,8 +142,7 @@ class Book(Way[BookRequest]):
         booked = await self.book_appointment(
             Booking(actor=scope["user"], slot=SlotId(given.slot_id), key=key_in(scope))
         )
-        headers = [(name.lower().encode(), value.encode()) for name, value in headers_of_new(booked).items()]
-        return 201, headers, ENCODER.encode(AppointmentBody.of(booked))
+        return 201, raw(headers_of_new(booked)), ENCODER.encode(AppointmentBody.of(booked))
 
 
 @dataclass(frozen=True, slots=True)
