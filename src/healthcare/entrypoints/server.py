@@ -10,7 +10,7 @@ from healthcare.adapters.security.keys import read_keys
 from healthcare.entrypoints.settings import Settings
 
 HEADERS_WITHIN = 3000
-"""Milliseconds; a client that sends its headers more slowly is cut off, so that it holds no place for long."""
+"""Milliseconds; a client that is silent, or sends its headers more slowly, is cut off: it holds no place for long."""
 STOP_WITHIN = 15
 """Seconds for requests in flight, once the server was told to stop."""
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from itertools import product
 from random import Random
 
-import httpx
 import pytest
 
 from healthcare.domain.kernel import Role
 from tests.examples import LONG
 from tests.figures import Figures
+from tests.integration.clients import client_of
 from tests.integration.http.corpus import Hostile, hostile, routes
 from tests.integration.http.test_hostile import expected, faults
 from tests.integration.world import Api, World
@@ -37,15 +37,11 @@ async def send_all(api: Api, attacks: list[tuple[Hostile, str]], callers: Mappin
 
     async def send(attack: Hostile, caller: str) -> None:
         async with limits:
-            try:
-                response = await attack.send(client, callers[caller])
-            except (httpx.ReadError, httpx.RemoteProtocolError):
-                # The server lets go of a connection that was silent for too long, which it is on a busy machine.
-                response = await attack.send(client, callers[caller])
+            response = await attack.send(client, callers[caller])
         status = expected(attack, attack.route, signed=caller in list(Role))
         found.extend(f"{caller}: {fault}" for fault in faults(attack, status, response))
 
-    async with httpx.AsyncClient(base_url=api.url, timeout=10) as client:
+    async with client_of(api) as client:
         await asyncio.gather(*[send(*one) for one in attacks])
     return found
 

@@ -25,6 +25,7 @@ from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.model import Appointment
 from healthcare.entrypoints import settings
 from healthcare.entrypoints.container import Container, opened
+from tests.integration.clients import client_of
 from tests.integration.world import Api, World, deadlocks
 
 T = TypeVar("T")
@@ -275,7 +276,7 @@ async def _over_http(world: World, apis: list[Api]) -> AsyncIterator[Office]:
         return known[user]
 
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, timeout=10)) for api in apis]
+        clients = [await stack.enter_async_context(client_of(api)) for api in apis]
         yield OfficeOverHttp(clients, headers)
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 
 from healthcare.domain.kernel import UserId
+from tests.integration.clients import client_of
 from tests.integration.world import Api, World, tomorrow_at
 
 DAY = tomorrow_at(0).date().isoformat()
@@ -21,7 +22,7 @@ class Clinic:
 
     def __init__(self, world: World, apis: Sequence[Api]) -> None:
         self.world = world
-        self.clients = [httpx.AsyncClient(base_url=api.url, timeout=10) for api in apis]
+        self.clients = [client_of(api) for api in apis]
 
     async def close(self) -> None:
         for client in self.clients:

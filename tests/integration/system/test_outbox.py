@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from healthcare.adapters.embedded.servers import valkey
+from tests.integration.clients import client_of
 from tests.integration.world import Api, World, healthcare, tomorrow_at
 
 BOOKINGS = 60
@@ -92,7 +93,7 @@ async def book_all(world: World, apis: list[Api]) -> None:
     slots = world.add_slots(
         doctor, [tomorrow_at(8) + place * timedelta(minutes=10) for place in range(BOOKINGS // 2)], 10
     )
-    clients = [httpx.AsyncClient(base_url=api.url, timeout=10) for api in apis]
+    clients = [client_of(api) for api in apis]
     for place, patient in enumerate(patients):
         response = await clients[place % 2].post(
             "/booking/slots/book",
