@@ -268,21 +268,24 @@ Wish = tuple[UUID, UserId]
 
 
 def wishes(stage: Stage, most: int) -> list[Wish]:
-    """Return slots that nobody has, in no order, each with one of 2,000 patients for whom nothing speaks against it."""
+    """Return slots that nobody has, in no order, each with one of 1,800 patients, who has time for it."""
     with stage.connect() as connection:
         rows = connection.execute(
             """
-            SELECT s.id, s.starts_at, d.place
+            SELECT s.id, s.starts_at, (d.place + %s * extract(epoch FROM s.starts_at)::bigint / %s) %% %s
               FROM slots s TABLESAMPLE BERNOULLI (%s)
               JOIN unnest(%s::uuid[]) WITH ORDINALITY AS d (id, place) ON d.id = s.doctor_id
              WHERE NOT EXISTS (SELECT FROM appointments a WHERE a.slot_id = s.id)
              ORDER BY md5(s.id::text)
              LIMIT %s
             """,
-            [min(100.0, 200.0 * most / stage.data.slots), stage.data.doctors, most],
+            [
+                *(DOCTORS, SLOT_MINUTES * 60, PATIENTS - DOCTORS),
+                *(min(100.0, 200.0 * most / stage.data.slots), stage.data.doctors, most),
+            ],
         ).fetchall()
     # Those who have booked in `fill` are others, and nobody is given two slots of one time.
-    found = {(start, int(str(place)) % PATIENTS): slot for slot, start, place in rows}
+    found = {(start, int(str(patient))): slot for slot, start, patient in rows}
     return [(slot, stage.data.patients[-1 - patient]) for (_, patient), slot in found.items()]  # type: ignore[misc]
 
 
