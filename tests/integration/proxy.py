@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -12,8 +13,8 @@ from enum import Enum, auto
 
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """How PostgreSQL says that a transaction is kept: CommandComplete, protocol 3.0."""
-COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""How it is asked for: Query."""
+COMMIT = re.compile(rb"\x00commit_\d+\x00")
+"""How it is asked for: Bind, of a statement with this name; whatever was written later comes with it."""
 BEGUN = b"C\x00\x00\x00\x0aBEGIN\x00"
 DELETED = b"DELETE "
 """How it says that rows were taken out; their number follows."""
@@ -146,7 +147,7 @@ class Proxy:
         elif answers:
             some = DELETED in data and DELETED + b"0" not in data
             line.deleted = some or (line.deleted and BEGUN not in data)
-        elif COMMIT in data:
+        elif COMMIT.search(data):
             line.silent = self.moment is Moment.BEFORE_A_COMMIT or (
                 line.deleted and self.moment is Moment.BEFORE_A_DELETION_IS_KEPT
             )

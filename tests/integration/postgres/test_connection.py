@@ -1,4 +1,4 @@
-"""Connections that the event loop watches all the time, with both event loops."""
+"""Connections on which statements travel together, and which the event loop watches; with both event loops."""
 
 import asyncio
 import time
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import uvloop
-from psycopg import OperationalError
+from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import AdminShutdown, UniqueViolation
 
 from healthcare.adapters.postgres.connection import ListeningConnection
 from tests.integration.proxy import proxy_to
@@ -40,9 +41,9 @@ async def connected(postgres: Conninfo) -> ListeningConnection:
 
 async def answer(connection: ListeningConnection, statement: str, *parameters: object) -> Any:  # noqa: ANN401 - of any type
     """Return the one value that is asked for."""
-    cursor = await connection.execute(statement, parameters)
-    row: Any = await cursor.fetchone()
-    return row[0]
+    ((row,),) = await connection.ask((statement, parameters))
+    (value,) = row.values()
+    return value
 
 
 async def ended(world: World, connection: ListeningConnection) -> None:
@@ -72,6 +73,78 @@ def test_a_statement_may_be_longer_than_what_fits_into_the_socket(world: World, 
         text = "0123456789abcdef" * 1024 * 1024
         assert await answer(connection, "SELECT %s", text) == text
         assert await answer(connection, "SELECT 1") == 1
+        await connection.close()
+
+    played(scene)
+
+
+def test_what_travels_together_is_done_in_order_up_to_what_fails(world: World, played: Played) -> None:
+    """The connection is as good as before, and knows what the server has prepared, before the failure and in it."""
+
+    async def scene() -> None:
+        connection = await connected(world.postgres)
+        put = "INSERT INTO seen (number) VALUES (%s::text::int) RETURNING number"
+        await connection.ask(("CREATE TEMPORARY TABLE seen (number int PRIMARY KEY)", ()))
+        for first, second in ((1, 2), (3, 4)):
+            answers = await connection.ask(("BEGIN", ()), (put, [first]), (put, [second]), ("COMMIT", ()))
+            assert answers == [[], [{"number": first}], [{"number": second}], []]
+            assert connection.done == len(answers)
+        for _ in range(2):
+            with pytest.raises(UniqueViolation):
+                await connection.ask(("BEGIN", ()), (put, [5]), (put, [1]), (put, [6]), ("COMMIT", ()))
+            assert connection.done == 2
+            await connection.roll_back()
+        with pytest.raises(UniqueViolation):
+            await connection.ask((put, [7]), (put, [1]))
+        assert await answer(connection, "SELECT array_agg(number ORDER BY number) FROM seen") == [1, 2, 3, 4]
+        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%%'"
+        assert await answer(connection, prepared) == 1
+        assert not connection.closed
+        await connection.close()
+
+    played(scene)
+
+
+def test_what_is_lost_with_the_connection_is_not_done(world: World, played: Played) -> None:
+    """What was answered before is known; why the connection has ended is told where the server has said so."""
+
+    async def scene() -> None:
+        connection = await connected(world.postgres)
+        end = "SELECT pg_terminate_backend(pg_backend_pid())"
+        with pytest.raises(AdminShutdown):
+            await connection.ask(("SELECT 1", ()), (end, ()), ("SELECT 2", ()))
+        assert connection.done == 1
+        assert connection.closed
+
+    played(scene)
+
+
+def test_values_go_where_their_names_and_places_say(world: World, played: Played) -> None:
+    async def scene() -> None:
+        connection = await connected(world.postgres)
+        for parameters, statement in (
+            ({"b": 2, "a": 1, "c": 3}, "SELECT %(a)s::int AS a, %(b)s::int AS b, %(a)s::int + 7 %% 4 AS more"),
+            ((1, 2, 1), "SELECT %s::int AS a, %s::int AS b, %s::int + 7 %% 4 AS more"),
+        ):
+            assert await connection.ask((statement, parameters)) == [[{"a": 1, "b": 2, "more": 4}]]
+        for value in (None, 1, "text", 2**40):
+            assert await answer(connection, "SELECT %s::text", value) == (None if value is None else str(value))
+        with pytest.raises(ProgrammingError):
+            await connection.ask(("SELECT 1", ()), ("SELECT %s", [object()]))
+        assert await answer(connection, "SELECT 1") == 1
+        await connection.close()
+
+    played(scene)
+
+
+def test_both_sides_may_have_more_to_say_than_fits_between_them(world: World, played: Played) -> None:
+    """Whoever only sent, and did not listen until all was sent, would wait for a server that waits for them."""
+
+    async def scene() -> None:
+        connection = await connected(world.postgres)
+        text = "0123456789abcdef" * 64 * 1024
+        answers = await connection.ask(*[("SELECT %s AS text", [text])] * 24)
+        assert answers == [[{"text": text}]] * 24
         await connection.close()
 
     played(scene)

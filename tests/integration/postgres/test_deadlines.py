@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 from psycopg.rows import DictRow
 
 from healthcare.adapters.embedded.servers import postgres
-from healthcare.adapters.postgres.connection import ListeningConnection
+from healthcare.adapters.postgres.connection import ListeningConnection, Query
 from healthcare.adapters.postgres.database import PostgresDatabase, PostgresUnitOfWork
 from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
@@ -84,11 +84,12 @@ async def test_a_lock_that_is_not_had_in_time_is_busy_and_nothing_happened(world
 async def test_who_finds_no_connection_is_told_so_in_time(world: World) -> None:
     """Both connections are in use for longer than anybody waits."""
     async with opened(world) as database:
-        async with database.begin(), database.begin():
+        async with database.begin() as one, database.begin() as other:
+            for uow in (one, other):
+                await uow.users.count_admins()
             start = time.monotonic()
             with pytest.raises(Unavailable):
-                async with database.begin():
-                    pass
+                await in_a_transaction(database)
             assert time.monotonic() - start < 1.5
         async with database.begin() as uow:
             assert await uow.users.count_admins() == 0
@@ -116,7 +117,7 @@ async def test_a_read_that_takes_too_long_is_not_repeated(world: World) -> None:
 
 
 async def test_what_a_connection_has_prepared_outlives_a_transaction_that_only_read(world: World) -> None:
-    """At a ROLLBACK the driver would forget it, and every statement would be planned anew."""
+    """Else every statement would be planned anew."""
     prepared = "SELECT statement FROM pg_prepared_statements"
     async with opened(world, size=1) as database:
         await in_a_transaction(database)
@@ -193,26 +194,20 @@ async def test_an_event_whose_answer_is_lost_is_sent_again_and_kept_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection breaks after the event was kept, and before anybody heard of it."""
-    execute, sent = AsyncConnection.execute, 0
+    ask, sent = ListeningConnection.ask, 0
 
-    async def execute_and_break(
-        self: AsyncConnection[DictRow],
-        statement: str,
-        parameters: Sequence[object] = (),
-        *,
-        prepare: bool | None = None,
-    ) -> object:
+    async def ask_and_break(self: ListeningConnection, *queries: Query) -> list[list[DictRow]]:
         nonlocal sent
-        cursor = await execute(self, statement, parameters, prepare=prepare)
+        answers = await ask(self, *queries)
         sent += 1
         if sent == 1:
             await self.close()
             raise OperationalError("the connection is lost")
-        return cursor
+        return answers
 
     async with opened(world) as database:
         await in_a_transaction(database)
-        monkeypatch.setattr(AsyncConnection, "execute", execute_and_break)
+        monkeypatch.setattr(ListeningConnection, "ask", ask_and_break)
         await recording(database)
     assert sent == 2
     assert len(world.ask("SELECT FROM outbox")) == 1

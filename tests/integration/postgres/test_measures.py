@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow
 
-from healthcare.adapters.postgres.connection import ListeningConnection
+from healthcare.adapters.postgres.connection import ListeningConnection, Query
 from healthcare.adapters.postgres.database import LIMITS, PostgresDatabase
 from healthcare.adapters.postgres.session import Session
 from healthcare.application.uow import Busy, Unavailable
@@ -90,7 +91,9 @@ async def test_what_is_not_known_is_no_number(postgres: Conninfo) -> None:
 
 async def test_a_pool_that_is_used_up_shows_who_waits(postgres: Conninfo) -> None:
     async with opened(postgres) as database:
-        async with database.begin(), database.begin():
+        async with database.begin() as one, database.begin() as other:
+            for uow in (one, other):
+                await uow.users.count_admins()
             waiting = [asyncio.create_task(database.check()) for _ in range(3)]
             await asyncio.sleep(0)
             with pytest.raises(Unavailable):
@@ -111,9 +114,13 @@ async def test_a_deadlock_is_counted(postgres: Conninfo) -> None:
     before = measured("deadlocks_total")
     conninfo = make_conninfo("", **postgres, options=f"-c lock_timeout={LIMITS['lock_timeout']}")
     async with AsyncExitStack() as stack:
-        sessions = [
-            Session(await stack.enter_async_context(await ListeningConnection.connect(conninfo))) for _ in range(2)
-        ]
+
+        async def begin(*queries: Query) -> tuple[ListeningConnection, list[list[DictRow]]]:
+            connection = await stack.enter_async_context(await ListeningConnection.connect(conninfo))
+            _, *answers = await connection.ask(("BEGIN", ()), *queries)
+            return connection, answers
+
+        sessions = [Session(begin) for _ in range(2)]
         for key, session in enumerate(sessions):
             await session.read("SELECT pg_advisory_xact_lock(%s)::text", [key])
         ends = await asyncio.gather(

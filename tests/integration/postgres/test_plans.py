@@ -199,13 +199,13 @@ async def scans(conninfo: Conninfo, path: Path, *, without: str | None = None) -
         async with database.begin() as uow:
             assert isinstance(uow, PostgresUnitOfWork)
             session = uow.users.session
+            connection = await session._begun()  # noqa: SLF001 - the pool shows its connections to nobody
+            connection.add_notice_handler(notice)
             if without:
                 await session.read(without)
-            connection = session._connection  # noqa: SLF001 - the pool shows its connections to nobody
-            connection.add_notice_handler(notice)
             await path(uow)
             # This also ends the last statement, and explains it.
-            await connection.execute("ROLLBACK", prepare=False)
+            await connection.roll_back()
             session.changed = False
     finally:
         await database.close()

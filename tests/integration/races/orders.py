@@ -10,9 +10,10 @@ from typing import Final, cast
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from healthcare.adapters.postgres.connection import Parameters
 from healthcare.adapters.postgres.scheduling import bookings
 from healthcare.adapters.postgres.scheduling.rows import LIVE
-from healthcare.adapters.postgres.session import Parameters, Session
+from healthcare.adapters.postgres.session import Session
 
 Call = Callable[[], Awaitable[object]]
 """Gives a command."""
@@ -73,20 +74,22 @@ led: ContextVar[Led | None] = ContextVar("led", default=None)
 class LedSession(Session):
     """Stops before it finds, locks, looks and commits."""
 
-    async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
-        """Run a statement."""
+    async def read(self, statement: str, parameters: Parameters = (), *, after: str | None = None) -> list[DictRow]:
+        """Run a statement, and one before it by itself: others may come in between, as they may in the server."""
+        if after:
+            await self.read(after, parameters)
         stops = statement in {bookings.FIND, bookings.LOCK, bookings.LOOK} or any(
             part in statement for part in OF_PUBLISHING
         )
         if stops and (command := led.get()):
-            await command.stop(self._connection.info.backend_pid)
+            await command.stop((self._connection or await self._begun()).info.backend_pid)
         return await super().read(statement, parameters)
 
     async def commit(self) -> None:
         """Keep what was written."""
         if command := led.get():
             command.unlocked = command.unlocked or bool(await super().read(UNLOCKED))
-            await command.stop(self._connection.info.backend_pid)
+            await command.stop((self._connection or await self._begun()).info.backend_pid)
         await super().commit()
 
 

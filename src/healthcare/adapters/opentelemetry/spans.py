@@ -35,8 +35,13 @@ def telling(span: Span) -> Iterator[None]:
         span.set_attribute("healthcare.refused", refusal.code)
         raise
     except BaseException as reason:
-        failed(span, f"{type(reason).__module__}.{type(reason).__qualname__}")
+        failed(span, kind_of(reason))
         raise
+
+
+def kind_of(reason: BaseException) -> str:
+    """Name the kind of an exception."""
+    return f"{type(reason).__module__}.{type(reason).__qualname__}"
 
 
 def failed(span: Span, kind: str) -> None:

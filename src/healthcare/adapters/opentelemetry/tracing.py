@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from threading import Thread
 from typing import Final
 
@@ -12,10 +13,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from psycopg import ConnectionInfo
 
-from healthcare.adapters.opentelemetry import events, spans, use_cases
+from healthcare.adapters.opentelemetry import events, spans, statements, use_cases
 from healthcare.adapters.opentelemetry.requests import TracedRequests
-from healthcare.adapters.opentelemetry.statements import traced_connections
 from healthcare.application.use_cases import UseCases
 
 CLOSE_WITHIN: Final = 2.0
@@ -36,7 +37,6 @@ class Tracing:
         exporter = OTLPSpanExporter(f"{endpoint.removesuffix('/')}/v1/traces")
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("healthcare")
-        self.connection_class = traced_connections(self._tracer)
         # It would also warn of each attempt at what it tries again.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
 
@@ -55,6 +55,10 @@ class Tracing:
     def go_on(self, parents: Iterable[str]) -> None:
         """Count what is done next among what these parents led to."""
         events.go_on(self._tracer, parents)
+
+    def asked(self, texts: Sequence[str], of: ConnectionInfo, done: Callable[[], int]) -> AbstractContextManager[None]:
+        """Show what the server is asked in the block; see `healthcare.adapters.postgres.traces`."""
+        return statements.asked(self._tracer, texts, of, done)
 
     async def close(self) -> None:
         """Send what is left, if that can be done in time."""

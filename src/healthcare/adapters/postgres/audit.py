@@ -21,7 +21,7 @@ class PostgresEntries:
         columns = list(
             zip(*[(e.id, e.at, e.actor, e.kind, e.subject, e.outcome, e.request) for e in entries], strict=True)
         )
-        await self.session.write(
+        self.session.write_later(
             """
             INSERT INTO audit_entries (id, at, actor_id, kind, subject_id, outcome, request_id)
             SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::text[], %s::uuid[],

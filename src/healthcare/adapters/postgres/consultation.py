@@ -37,12 +37,11 @@ class PostgresConsultations:
 
     async def lock(self, consultation: ConsultationId) -> Consultation | None:
         """Return the consultation as nobody else can change it."""
-        await self.session.read("SELECT 1 FROM consultations WHERE id = %s FOR UPDATE", [consultation])
-        return await self.get(consultation)
+        return await self._one("c.id = %s", consultation, after="SELECT 1 FROM consultations WHERE id = %s FOR UPDATE")
 
     async def add(self, consultation: Consultation) -> None:
         """Keep a new consultation."""
-        await self.session.write(
+        self.session.write_later(
             """
             INSERT INTO consultations (id, appointment_id, status, started_at, ended_at)
             VALUES (%s, %s, %s, %s, %s)
@@ -58,13 +57,15 @@ class PostgresConsultations:
 
     async def put(self, consultation: Consultation) -> None:
         """Keep a change."""
-        await self.session.write(
+        self.session.write_later(
             "UPDATE consultations SET status = %s, ended_at = %s WHERE id = %s",
             [consultation.status, consultation.ended_at, consultation.id],
         )
 
-    async def _one(self, condition: str, value: AppointmentId | ConsultationId) -> Consultation | None:
-        rows = await self.session.read(f"{CONSULTATION} WHERE {condition}", [value])
+    async def _one(
+        self, condition: str, value: AppointmentId | ConsultationId, *, after: str | None = None
+    ) -> Consultation | None:
+        rows = await self.session.read(f"{CONSULTATION} WHERE {condition}", [value], after=after)
         if not rows:
             return None
         (row,) = rows

@@ -1,20 +1,19 @@
 """The pool of connections, and the beginning and the end of a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 from psycopg import Error
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import TransactionStatus
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from healthcare.adapters.postgres.audit import PostgresEntries
-from healthcare.adapters.postgres.connection import ListeningConnection
+from healthcare.adapters.postgres.connection import ListeningConnection, Parameters, Query
 from healthcare.adapters.postgres.consultation import PostgresConsultations, PostgresPrescriptions
 from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
@@ -24,13 +23,7 @@ from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
 from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
 from healthcare.adapters.postgres.scheduling.slots import PostgresSlots
-from healthcare.adapters.postgres.session import (
-    END_OF_READING,
-    Parameters,
-    ReadingSession,
-    Session,
-    confirmed,
-)
+from healthcare.adapters.postgres.session import ReadingSession, Session
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.deadline import remaining
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable, UnitOfWork
@@ -42,11 +35,9 @@ MOST_WAITING: Final = 256
 CONNECTION_LIFETIME: Final = 600.0
 """Seconds; requests."""
 SILENT: Final = 0.4
-"""Seconds without an answer to BEGIN, after which it is no longer a busy server that is to blame."""
+"""Seconds without an answer to what was asked first, after which it is no longer a busy server that is to blame."""
 RECONNECT_FOR: Final = 1.0
 """Seconds. Longer, the pool would double its pauses up to minutes; after this, whoever waits makes it try anew."""
-
-T = TypeVar("T")
 
 RECORD: Final = f"{ADD} ON CONFLICT (id) DO NOTHING"
 """An event that was sent twice, because its connection broke, is kept once."""
@@ -124,7 +115,7 @@ class PostgresDatabase:
         self._pool: AsyncConnectionPool[ListeningConnection] = AsyncConnectionPool(
             with_limits(conninfo),
             connection_class=_shown(traces) if traces else ListeningConnection,
-            kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0},
+            kwargs={"autocommit": True},
             min_size=size,
             max_size=size,
             max_waiting=MOST_WAITING,
@@ -172,65 +163,61 @@ class PostgresDatabase:
     async def record(self, event: Event) -> None:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
         values = values_of(event, self._traces.parent() if self._traces else None)
-        connection, (_, kept) = await self._first(_end(), lambda one: confirmed(one, RECORD, values))
+        connection, _ = await self._first(_end(), (RECORD, values))
+        warned = connection.warned
         self._give_back(connection)
-        if not kept:
+        if warned:
             raise OutcomeUnknown("the standby has not confirmed the event")
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Session]:
-        end = _end()
-        connection, _ = await self._first(end, lambda one: one.execute("BEGIN", prepare=False))
-        session, timer = Session(connection, self._traces), connection.sever_at(end)
-        try:
+        end, held = _end(), ExitStack()
+
+        async def begin(*queries: Query) -> tuple[ListeningConnection, list[list[DictRow]]]:
+            connection, (_, *answers) = await self._first(end, ("BEGIN", ()), *queries)
+            held.callback(self._give_back, connection)
+            held.callback(connection.sever_at(end).cancel)
+            return connection, answers
+
+        with held:
+            session = Session(begin, self._traces)
             try:
                 yield session
                 if session.changed:
                     await session.commit()
             finally:
-                await self._end(connection, changed=session.changed)
-        finally:
-            timer.cancel()
-            self._give_back(connection)
+                await session.end()
 
-    async def _first(
-        self, end: float, ask: Callable[[ListeningConnection], Awaitable[T]]
-    ) -> tuple[ListeningConnection, T]:
+    async def _first(self, end: float, *queries: Query) -> tuple[ListeningConnection, list[list[DictRow]]]:
         """Return a connection and what it answers first. One that broke while it was idle is found out here.
 
         Where it breaks, another is asked the same: it must be something that may be done twice.
         """
         while True:
-            connection = await self._connected(end)
-            asked = monotonic()
+            connection, asked = await self._connected(end), monotonic()
             timer = connection.sever_at(end)
             try:
                 try:
-                    return connection, await ask(connection)
+                    return connection, await connection.ask(*queries)
+                except Error as error:
+                    await connection.roll_back()
+                    if error.sqlstate == READ_ONLY or not connection.closed:
+                        raise meaning(error) from error
                 finally:
                     timer.cancel()  # before it is given back: it may be somebody else's at the deadline
-            except Error as error:
-                broken = connection.closed
-                if error.sqlstate == READ_ONLY:
-                    await connection.close()  # a new one may lead to the server that has taken over
-                self._give_back(connection)
-                if not broken:
-                    raise meaning(error) from error
-                if monotonic() - asked > SILENT:
-                    # It had never answered: others may be as dead, and each would cost somebody a whole deadline.
-                    await self._pool.drain()
             except BaseException:
-                await connection.close()
                 self._give_back(connection)
                 raise
+            self._give_back(connection)
+            if monotonic() - asked > SILENT:
+                # It had never answered: others may be as dead, and each would cost somebody a whole deadline.
+                await self._pool.drain()
 
     async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
         """Return what a statement reads that is a transaction by itself."""
-        connection, cursor = await self._first(_end(), lambda one: one.execute(statement, parameters))
-        try:
-            return await cursor.fetchall()
-        finally:
-            self._give_back(connection)
+        connection, (rows,) = await self._first(_end(), (statement, parameters))
+        self._give_back(connection)
+        return rows
 
     async def _connected(self, end: float) -> ListeningConnection:
         """Return a connection, which may have broken while it was idle."""
@@ -249,19 +236,14 @@ class PostgresDatabase:
         self._returning.add(returning)
         returning.add_done_callback(self._returning.discard)
 
-    async def _end(self, connection: ListeningConnection, *, changed: bool) -> None:
-        """End what was not committed; a connection that cannot is closed, which does the same."""
-        status = connection.info.transaction_status
-        if status is not TransactionStatus.IDLE:
-            unchanged = status is TransactionStatus.INTRANS and not changed
-            try:
-                await connection.execute(END_OF_READING if unchanged else "ROLLBACK", prepare=False)
-            except Error:
-                await connection.close()
-
 
 def _shown(traces: Traces) -> type[ListeningConnection]:
-    return type("ShownConnection", (ListeningConnection, traces.connection_class), {})
+    class ShownConnection(ListeningConnection):
+        async def ask(self, *queries: Query) -> list[list[DictRow]]:
+            with traces.asked([statement for statement, _ in queries], self.info, lambda: self.done):
+                return await super().ask(*queries)
+
+    return ShownConnection
 
 
 def _end() -> float:

@@ -36,7 +36,7 @@ class PostgresOutbox:
         """Put events in."""
         for event in events:
             self.session.announced = True
-            await self.session.write(ADD, values_of(event, self.session.parent))
+            self.session.write_later(ADD, values_of(event, self.session.parent))
 
     async def lock(self, most: int) -> Sequence[EventId]:
         """Reserve the oldest events that nobody else has reserved.

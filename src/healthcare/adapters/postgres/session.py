@@ -1,33 +1,35 @@
 """One transaction on one connection."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
-from psycopg import AsyncCursor, Error
+from psycopg import Error
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
-from healthcare.adapters.postgres.connection import ListeningConnection
-from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
+from healthcare.adapters.postgres.connection import ListeningConnection, Parameters, Query
+from healthcare.adapters.postgres.refusals import meaning
 from healthcare.adapters.postgres.traces import Traces
 from healthcare.application.uow import OutcomeUnknown, Unavailable
 
-Parameters = Mapping[str, Any] | Sequence[Any]
+Begin = Callable[..., Awaitable[tuple[ListeningConnection, list[list[DictRow]]]]]
+"""Begins a transaction, and returns its connection and the answers to the first queries in it.
+
+Where the connection breaks meanwhile, it begins another, on another connection.
+"""
 
 NO_ANSWER: Final = ("08", "25P04", "57")
 """Classes of errors after which it is open whether a commit was kept: the connection or the server ended."""
-
-END_OF_READING: Final = "SET LOCAL synchronous_commit TO off; COMMIT"
-"""psycopg forgets what it has prepared when it sees a ROLLBACK, and each statement would be planned anew. Locks are
-written down too, but nobody has to wait until they are on the disk."""
 
 
 class Session:
     """Runs statements, and remembers what commit and the caller must know."""
 
-    def __init__(self, connection: ListeningConnection, traces: Traces | None = None) -> None:
-        """Take a connection in a transaction that nobody else uses."""
-        self._connection = connection
-        self._traces = traces
+    def __init__(self, begin: Begin, traces: Traces | None = None) -> None:
+        """Take what begins the transaction, once there is something to do in it."""
+        self._begin, self._traces = begin, traces
+        self._connection: ListeningConnection | None = None
+        self._unsent = list[Query]()
         self.changed = False
         """Whether anything was written: what was only read needs no commit."""
         self.announced = False
@@ -43,29 +45,29 @@ class Session:
         if self._traces:
             self._traces.go_on(parent for parent in parents if parent)
 
-    async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
-        """Run a statement that changes nothing, though it may lock; return its rows."""
-        try:
-            cursor = await self._connection.execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description else []
-        except Error as error:
-            if error.sqlstate == READ_ONLY:
-                await self._connection.close()  # a new one may lead to the server that has taken over
-            raise meaning(error) from error
+    async def read(self, statement: str, parameters: Parameters = (), *, after: str | None = None) -> list[DictRow]:
+        """Run a statement that changes nothing, though it may lock; return its rows.
+
+        `after` is another with the same parameters, which is run before.
+        """
+        before = [(after, parameters)] if after else []
+        return (await self._ask(*before, (statement, parameters)))[-1]
 
     async def write(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
         """Run a statement that changes something; return the rows that it returns."""
         self.changed = True
         return await self.read(statement, parameters)
 
+    def write_later(self, statement: str, parameters: Parameters) -> None:
+        """Have a statement that changes something travel with the next, or with the commit; they tell how it fails."""
+        self.changed = True
+        self._unsent.append((statement, parameters))
+
     async def begin_anew(self) -> None:
         """Give all locks back, and begin another transaction in the place of this one, which must not have written."""
         if self.changed:
             raise RuntimeError("what was written would be lost")
-        try:
-            await self._connection.execute(f"{END_OF_READING} AND CHAIN", prepare=False)
-        except Error as error:
-            raise meaning(error) from error
+        await self._ask(("ROLLBACK AND CHAIN", ()))
 
     async def commit(self) -> None:
         """Keep what was written.
@@ -73,17 +75,41 @@ class Session:
         Raises:
             OutcomeUnknown: nobody can tell whether it is kept, or it is kept only until the next failover.
             Unavailable: PostgreSQL refused, and nothing is kept.
+            Refusal, Busy: as what was written later failed; nothing is kept.
         """
+        connection, unsent = self._connection or await self._begun(), self._unsent
+        if connection.info.transaction_status is TransactionStatus.INERROR:
+            raise Unavailable("the transaction had failed before")
         try:
-            cursor, kept = await confirmed(self._connection, "COMMIT", prepare=False)
+            await connection.ask(*unsent, ("COMMIT", ()))
         except Error as error:
-            if error.sqlstate is None or error.sqlstate.startswith(NO_ANSWER):
+            committing, state = connection.done == len(unsent), error.sqlstate
+            if (committing and state and state.startswith(NO_ANSWER)) or (connection.closed and not state):
                 raise OutcomeUnknown("the commit was not answered") from error
-            raise Unavailable(f"the commit was refused: {error.sqlstate}") from error
-        if cursor.statusmessage != "COMMIT":
-            raise Unavailable("the transaction had failed before, and was rolled back")
-        if not kept:
+            if committing:
+                raise Unavailable(f"the commit was refused: {state}") from error
+            raise meaning(error) from error
+        if connection.warned:
             raise OutcomeUnknown("the standby has not confirmed the commit")
+
+    async def end(self) -> None:
+        """End what was not committed."""
+        if self._connection:
+            await self._connection.roll_back()
+
+    async def _begun(self) -> ListeningConnection:
+        self._connection, _ = await self._begin()
+        return self._connection
+
+    async def _ask(self, *queries: Query) -> list[list[DictRow]]:
+        queries, self._unsent = (*self._unsent, *queries), []
+        if not self._connection:
+            self._connection, answers = await self._begin(*queries)
+            return answers
+        try:
+            return await self._connection.ask(*queries)
+        except Error as error:
+            raise meaning(error) from error
 
 
 class ReadingSession(Session):
@@ -93,22 +119,16 @@ class ReadingSession(Session):
         """Take what answers a statement."""
         self._answer = answer
 
-    async def read(self, statement: str, parameters: Parameters = ()) -> list[DictRow]:
+    async def read(self, statement: str, parameters: Parameters = (), *, after: str | None = None) -> list[DictRow]:
         """Run a statement that changes nothing and locks nothing; return its rows."""
+        if after:
+            raise RuntimeError("this unit of work does nothing in order")
         return await self._answer(statement, parameters)
 
     async def write(self, _statement: str, _parameters: Parameters = ()) -> list[DictRow]:
         """Raise RuntimeError."""
         raise RuntimeError("this unit of work only reads")
 
-
-async def confirmed(
-    connection: ListeningConnection, statement: str, parameters: Parameters = (), *, prepare: bool | None = None
-) -> tuple[AsyncCursor[DictRow], bool]:
-    """Run a statement that commits, and say whether what it commits outlives a failover.
-
-    PostgreSQL warns when it stops waiting for its standby, and calls the commit a success all the same.
-    """
-    connection.warned = False
-    cursor = await connection.execute(statement, parameters, prepare=prepare)
-    return cursor, not connection.warned
+    def write_later(self, _statement: str, _parameters: Parameters) -> None:
+        """Raise RuntimeError."""
+        raise RuntimeError("this unit of work only reads")

@@ -1,18 +1,17 @@
 """What traces need of this adapter; where nothing is traced, nobody provides it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow
+from psycopg import ConnectionInfo
 
 
 class Traces(Protocol):
     """Shows statements, and goes with the events into the worker."""
 
-    @property
-    def connection_class(self) -> type[AsyncConnection[DictRow]]:
-        """Connections that show what they execute."""
+    def asked(self, texts: Sequence[str], of: ConnectionInfo, done: Callable[[], int]) -> AbstractContextManager[None]:
+        """Show what the server is asked in the block. Where that fails, so many of the statements did not."""
         ...
 
     def parent(self) -> str | None:

@@ -61,7 +61,7 @@ class Bookings(Protocol):
     async def keep(self, diary: Diary) -> None:
         """Keep what the diary decided: appointments, slots, receipts and events.
 
-        Raises:
+        Raises, at the latest when the unit of work ends:
             SlotTaken: a slot has a live appointment that the look did not see.
             PatientBusy: a patient has a live appointment that the look did not see.
         """

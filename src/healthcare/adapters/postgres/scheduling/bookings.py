@@ -197,8 +197,7 @@ class PostgresBookings:
         while True:
             found = await self._find({one.appointment for one in asked if one.appointment})
             parameters = questions(asked, found)
-            await self.session.read(LOCK, parameters)
-            rows = await self.session.read(LOOK, parameters)
+            rows = await self.session.read(LOOK, parameters, after=LOCK)
             diary = SEEN.decode(rows[0]["seen"]).diary
             if all(diary.appointments[AppointmentId(id)].slot == slot for id, (slot, _) in found.items()):
                 return diary
@@ -207,7 +206,7 @@ class PostgresBookings:
     async def keep(self, diary: Diary) -> None:
         """Keep what the diary decided."""
         for after in changes(diary):
-            await self.session.write(CHANGE, {"after": rows_of(after)})
+            self.session.write_later(CHANGE, {"after": rows_of(after)})
         final = {one.id: one for one in diary.steps}
         if diary.events:
             self.session.announced = True
@@ -217,9 +216,9 @@ class PostgresBookings:
             if (user, key) not in diary.fresh
         ]
         if replayed:
-            await self.session.write(REPLAY, {"replayed": as_json(replayed), "action": Action.BOOK_APPOINTMENT})
+            self.session.write_later(REPLAY, {"replayed": as_json(replayed), "action": Action.BOOK_APPOINTMENT})
         if diary.new or diary.withdrawn or diary.events or diary.fresh:
-            await self.session.write(
+            self.session.write_later(
                 KEEP,
                 {
                     "new": rows_of(one for id, one in final.items() if id in diary.new),
