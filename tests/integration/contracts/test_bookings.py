@@ -210,6 +210,19 @@ async def test_a_receipt_belongs_to_its_user_and_its_key(clinic: Clinic) -> None
     assert diary.receipts == {}
 
 
+async def test_a_key_may_be_made_of_any_sign(clinic: Clinic) -> None:
+    signs = "".join(map(chr, range(0x21, 0x7F)))
+    keys = [signs, signs[::-1], "NULL", "{}", '"', "\\", '\\"', "a,b", "''"]
+    patient = await clinic.user()
+    slots = await clinic.slots(await clinic.doctor(), *(TOMORROW + n * HOUR for n, _ in enumerate(keys)))
+    asked = [book(patient, slot, key=key) for slot, key in zip(slots, keys, strict=True)]
+    appointments = await decide(clinic, *asked)
+
+    receipts = (await look(clinic, *asked)).receipts
+
+    assert {key: receipts[patient.id, key].appointment for key in keys} == dict(zip(keys, appointments, strict=True))
+
+
 async def test_a_receipt_shows_the_answer_of_then_also_after_a_change(clinic: Clinic) -> None:
     patient, slot = await clinic.user(), await clinic.slot()
     ask = book(patient, slot)

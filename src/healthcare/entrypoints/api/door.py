@@ -90,7 +90,7 @@ class Door:
 
     async def _turn_away(self, reason: Exception, scope: Scope, _receive: Receive, send: Send) -> None:
         self._tell(reason)
-        request_id = request_id_of(scope["headers"]) or str(self.new_id())
+        request_id = request_id_of(scope["headers"]) or self.new_id().hex
         status, headers, body = written(reason, request_id)
         if scope["type"] == ScopeType.HTTP:
             if scope["path"] in self.needs:

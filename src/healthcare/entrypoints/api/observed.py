@@ -54,7 +54,7 @@ class Observed:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        request_id = request_id_of(scope["headers"]) or str(self.new_id())
+        request_id = request_id_of(scope["headers"]) or self.new_id().hex
         # Whoever asks is nobody in particular until the token has been read.
         scope["user"] = Actor(None, request_id)
         status, begun = ABANDONED, perf_counter()

@@ -279,14 +279,20 @@ def questions(asked: Sequence[Ask], found: Whereabouts) -> dict[str, object]:
         "movers": array(patient for patient, _ in wishes),
         "targets": array(slot for _, slot in wishes),
         "owners": array(user for user, _ in keyed),
-        "keys": [key for _, key in keyed],
+        "keys": array_of_texts(key for _, key in keyed),
         "action": Action.BOOK_APPOINTMENT,
     }
 
 
 def array(ids: Iterable[UUID]) -> str:
     """Write ids as an array of PostgreSQL; psycopg, which looks at each element by itself, takes twice as long."""
-    return f"{{{','.join(map(str, ids))}}}"
+    return f"{{{','.join([id.hex for id in ids])}}}"
+
+
+def array_of_texts(texts: Iterable[str]) -> str:
+    """Write texts as an array of PostgreSQL; psycopg looks for what to quote in each, and here all are quoted."""
+    escaped = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return "{" + ",".join([f'"{text}"' for text in escaped]) + "}"
 
 
 def changes(diary: Diary) -> Sequence[Sequence[Appointment]]:
