@@ -108,17 +108,21 @@ CHANGE: Final = f"""
      WHERE a.id = after.id
 """
 
-KEEP: Final = f"""
-    WITH appointment AS (
-             INSERT INTO appointments ({COLUMNS})
-             SELECT {COLUMNS} FROM json_to_recordset(%(new)s) AS new ({APPOINTMENT_ROW})),
-         slot AS (
-             UPDATE slots SET withdrawn_at = clock_timestamp() WHERE id = ANY(%(withdrawn)s::uuid[])),
-         event AS (
-             INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
-             SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
-               FROM json_to_recordset(%(events)s) AS event (
-                    id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text))
+ADD_APPOINTMENTS: Final = f"""
+    INSERT INTO appointments ({COLUMNS})
+    SELECT {COLUMNS} FROM json_to_recordset(%(new)s) AS new ({APPOINTMENT_ROW})
+"""
+
+WITHDRAW: Final = "UPDATE slots SET withdrawn_at = clock_timestamp() WHERE id = ANY(%(withdrawn)s::uuid[])"
+
+ADD_EVENTS: Final = """
+    INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
+    SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
+      FROM json_to_recordset(%(events)s) AS event (
+           id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)
+"""
+
+ADD_RECEIPTS: Final = """
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at, replays)
     SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s, replays
       FROM json_to_recordset(%(receipts)s) AS receipt (
@@ -208,8 +212,15 @@ class PostgresBookings:
         for after in changes(diary):
             self.session.write_later(CHANGE, {"after": rows_of(after)})
         final = {one.id: one for one in diary.steps}
+        if diary.new:
+            self.session.write_later(
+                ADD_APPOINTMENTS, {"new": rows_of(one for id, one in final.items() if id in diary.new)}
+            )
+        if diary.withdrawn:
+            self.session.write_later(WITHDRAW, {"withdrawn": diary.withdrawn})
         if diary.events:
             self.session.announced = True
+            self.session.write_later(ADD_EVENTS, {"events": as_json(diary.events), "parent": self.session.parent})
         replayed = [
             {"user_id": user, "key": key, "times": times}
             for (user, key), times in diary.replayed.items()
@@ -217,29 +228,20 @@ class PostgresBookings:
         ]
         if replayed:
             self.session.write_later(REPLAY, {"replayed": as_json(replayed), "action": Action.BOOK_APPOINTMENT})
-        if diary.new or diary.withdrawn or diary.events or diary.fresh:
+        receipts = [
+            {
+                "user_id": user,
+                "key": key,
+                "fingerprint": receipt.fingerprint.hex(),
+                "answer": receipt.appointment,
+                "replays": diary.replayed[user, key],
+            }
+            for (user, key), receipt in diary.fresh.items()
+        ]
+        if receipts:
             self.session.write_later(
-                KEEP,
-                {
-                    "new": rows_of(one for id, one in final.items() if id in diary.new),
-                    "withdrawn": diary.withdrawn,
-                    "events": as_json(diary.events),
-                    "parent": self.session.parent,
-                    "receipts": as_json(
-                        [
-                            {
-                                "user_id": user,
-                                "key": key,
-                                "fingerprint": receipt.fingerprint.hex(),
-                                "answer": receipt.appointment,
-                                "replays": diary.replayed[user, key],
-                            }
-                            for (user, key), receipt in diary.fresh.items()
-                        ]
-                    ),
-                    "now": diary.now,
-                    "action": Action.BOOK_APPOINTMENT,
-                },
+                ADD_RECEIPTS,
+                {"receipts": as_json(receipts), "now": diary.now, "action": Action.BOOK_APPOINTMENT},
             )
 
     async def forget(self, most: int, *, before: datetime) -> int:
