@@ -187,7 +187,7 @@ Whereabouts = Mapping[UUID, tuple[SlotId, UserId]]
 
 @dataclass(frozen=True, slots=True)
 class PostgresBookings:
-    """Three statements for most: lock, look, keep. One more finds appointments, and one changes those there are."""
+    """Lock and look travel together, and what is to be kept with the commit. To find appointments is a way more."""
 
     session: Session
 
