@@ -205,7 +205,9 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
         "BEGIN",
         "WITH slots",
         "SELECT users",
-        "WITH appointments",
+        "INSERT appointments",
+        "INSERT outbox",
+        "INSERT idempotency_keys",
         "COMMIT",
     ]
     assert {span.kind for span in statements} == {Span.SPAN_KIND_CLIENT}
