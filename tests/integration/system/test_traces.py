@@ -219,7 +219,7 @@ def test_a_trace_leads_from_the_request_to_the_audit_entry_and_holds_no_personal
         "server.address": world.postgres["host"],
         "server.port": world.postgres["port"],
     }
-    assert "json_to_recordset(%(new)s)" in said(statements[-2])["db.query.text"]
+    assert "json_to_recordset(%(new)s)" in said(statements[3])["db.query.text"]
     assert (recording.name, recording.kind) == ("record-events", Span.SPAN_KIND_CONSUMER)
     assert {span.trace_id.hex() for span in (use_case, *statements, recording)} == {TRACE}
 
