@@ -18,7 +18,7 @@ from healthcare.application.deadline import answer_within
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.identity.errors import EmailTaken
 from healthcare.domain.identity.model import Email, User
-from healthcare.domain.kernel import Role, UserId
+from healthcare.domain.kernel import ConsultationId, Role, UserId
 from tests.builders import an_event
 from tests.integration.conftest import conninfo_of_address
 from tests.integration.proxy import proxy_to
@@ -129,8 +129,13 @@ async def test_what_a_connection_has_prepared_outlives_a_transaction_that_only_r
 
 async def test_where_one_only_reads_nothing_is_written(world: World) -> None:
     async with opened(world) as database, database.read() as uow:
-        with pytest.raises(RuntimeError):
+        assert isinstance(uow, PostgresUnitOfWork)
+        with pytest.raises(RuntimeError, match="only reads"):
             await uow.users.add(a_user(), "!")
+        with pytest.raises(RuntimeError, match="only reads"):
+            uow.users.session.write_later("DELETE FROM users", ())
+        with pytest.raises(RuntimeError, match="in order"):
+            await uow.consultations.lock(ConsultationId(uuid4()))
     assert world.ask("SELECT FROM users") == []
 
 
