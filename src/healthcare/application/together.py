@@ -27,14 +27,6 @@ TOO_LATE: Final = 0.25
 """Seconds that must be left to whoever sets off: with less, the whole run would be cut short for their sake."""
 
 
-@dataclass(slots=True, eq=False)
-class Run:
-    """How many travel, and whether it has taken so long that it must be waiting for a lock."""
-
-    size: int
-    slow: bool = False
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting(Generic[Ask, Answer]):
     """One who asks."""
@@ -57,6 +49,14 @@ class Waiting(Generic[Ask, Answer]):
             self.answer.set_exception(failure)
 
 
+@dataclass(slots=True, eq=False)
+class Run(Generic[Ask, Answer]):
+    """Those who travel, and whether it has taken so long that it must be waiting for a lock."""
+
+    people: Sequence[Waiting[Ask, Answer]]
+    slow: bool = False
+
+
 class Together(Generic[Ask, Answer]):
     """Whoever asks while a run is under way travels in the next one; alone, nobody waits.
 
@@ -71,7 +71,7 @@ class Together(Generic[Ask, Answer]):
         """Take the call for many, which returns an answer or a refusal for each, in order."""
         self._many = many
         self._queue: deque[Waiting[Ask, Answer]] = deque()
-        self._runs: dict[asyncio.Task[None], Run] = {}
+        self._runs: dict[Run[Ask, Answer], asyncio.Task[None]] = {}
         self._called = False
 
     async def __call__(self, ask: Ask) -> Answer:
@@ -104,59 +104,61 @@ class Together(Generic[Ask, Answer]):
 
     def _set_off(self) -> None:
         self._called = False
-        while self._may_set_off() and (run := self._next_run()):
-            task = run[0].context.run(asyncio.create_task, self._travel(run))
-            self._runs[task] = under_way = Run(len(run))
-            task.add_done_callback(self._arrived)
-            asyncio.get_running_loop().call_later(SLOW, self._is_slow, under_way)
+        while self._may_set_off() and (people := self._next_run()):
+            self._send(Run(people))
+
+    def _send(self, run: Run[Ask, Answer]) -> None:
+        self._runs[run] = task = run.people[0].context.run(asyncio.create_task, self._travel(run))
+        task.add_done_callback(lambda _: self._arrived(run))
+        asyncio.get_running_loop().call_later(SLOW, self._is_slow, run)
 
     def _may_set_off(self) -> bool:
-        runs = self._runs.values()
-        return len(runs) < LANES and all(one.slow or one.size <= len(self._queue) for one in runs)
+        return len(self._runs) < LANES and all(run.slow or len(run.people) <= len(self._queue) for run in self._runs)
 
-    def _is_slow(self, run: Run) -> None:
+    def _is_slow(self, run: Run[Ask, Answer]) -> None:
         run.slow = True
         self._set_off()
 
-    def _arrived(self, task: "asyncio.Task[None]") -> None:
-        del self._runs[task]
+    def _arrived(self, run: Run[Ask, Answer]) -> None:
+        self._runs.pop(run, None)
         self._set_off()
 
     def _next_run(self) -> list[Waiting[Ask, Answer]]:
-        run: list[Waiting[Ask, Answer]] = []
-        while self._queue and len(run) < MOST_IN_RUN:
+        people: list[Waiting[Ask, Answer]] = []
+        while self._queue and len(people) < MOST_IN_RUN:
             one = self._queue.popleft()
             if one.answer.done():
                 continue  # they have left
             if one.left < TOO_LATE:
                 one.fail(Busy("it took too long until it was their turn"))
             else:
-                run.append(one)
-        return run
+                people.append(one)
+        return people
 
-    async def _travel(self, run: Sequence[Waiting[Ask, Answer]]) -> None:
+    async def _travel(self, run: Run[Ask, Answer]) -> None:
         try:
-            with answer_within(min(one.left for one in run)):
-                answers = await self._many([one.ask for one in run])
+            with answer_within(min(one.left for one in run.people)):
+                answers = await self._many([one.ask for one in run.people])
         except Exception as failure:  # noqa: BLE001 - each is told what went wrong with the run
-            await self._failed(run, failure)
+            await self._failed(run.people, failure)
         except BaseException:
-            for one in run:
+            for one in run.people:
                 one.fail(OutcomeUnknown("the run was broken off"))
             raise
         else:
-            for one, answer in zip(run, answers, strict=True):
+            self._arrived(run)  # the next one is on its way while these are answered
+            for one, answer in zip(run.people, answers, strict=True):
                 if isinstance(answer, Refusal):
                     one.fail(answer)
                 elif not one.answer.done():
                     one.answer.set_result(answer)
 
-    async def _failed(self, run: Sequence[Waiting[Ask, Answer]], failure: Exception) -> None:
+    async def _failed(self, people: Sequence[Waiting[Ask, Answer]], failure: Exception) -> None:
         unanswered = isinstance(failure, (Unavailable, OutcomeUnknown)) and not isinstance(failure, Busy)
-        if unanswered or len(run) == 1:
-            for one in run:
+        if unanswered or len(people) == 1:
+            for one in people:
                 one.fail(failure)
             return
-        for one in sorted(run, key=lambda one: one.end):  # so that nobody waits for somebody who may take longer
+        for one in sorted(people, key=lambda one: one.end):  # so that nobody waits for somebody who may take longer
             if not one.answer.done():
-                await self._travel([one])
+                await self._travel(Run([one]))

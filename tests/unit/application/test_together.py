@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from healthcare.application import together as module
 from healthcare.application.deadline import answer_within
 from healthcare.application.scheduling.decide import DecideTogether
-from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, SLOW, TOO_LATE, Together, Waiting
+from healthcare.application.together import LANES, MOST_IN_RUN, MOST_WAITING, SLOW, TOO_LATE, Run, Together
 from healthcare.application.uow import Busy, OutcomeUnknown, Unavailable
 from healthcare.domain.kernel import Conflict, Refusal
 from healthcare.domain.scheduling.asks import Ask, Booking
@@ -125,6 +125,27 @@ async def test_beside_a_slow_run_one_sets_off_with_whoever_there_is() -> None:
     assert (waiting, runs.seen) == ([[0, 0, 0]], [[0, 0, 0], [2]])
     runs.go_on.set()
     await asyncio.gather(*asking)
+
+
+async def test_the_next_run_is_on_its_way_before_those_of_the_last_are_answered() -> None:
+    runs = Runs()
+    together = Together(runs)
+    runs.go_on.clear()
+    under_way = []
+
+    async def ask(one: int) -> None:
+        await together(one)
+        under_way.append(list(runs.seen))
+
+    asking = [asyncio.create_task(ask(0)) for _ in range(3)]
+    await settle()
+    asking.append(asyncio.create_task(ask(2)))
+    await settle()
+
+    runs.go_on.set()
+    await asyncio.gather(*asking)
+
+    assert under_way[0] == [[0, 0, 0], [2]]
 
 
 async def test_a_run_has_a_limit_and_so_has_the_queue() -> None:
@@ -262,7 +283,7 @@ async def test_a_run_that_is_broken_off_leaves_nobody_waiting() -> None:
     asking = [asyncio.create_task(outcome(together, one)) for one in (2, 4)]
     await settle()
 
-    (run,) = together._runs  # noqa: SLF001 - what a shutdown does
+    (run,) = together._runs.values()  # noqa: SLF001 - what a shutdown does
     run.cancel()
 
     assert await asyncio.gather(*asking) == ["OutcomeUnknown"] * 2
@@ -296,17 +317,18 @@ def test_everybody_is_told_what_they_asked() -> None:
 class MixesAnswersUp(Together[int, str]):
     """Gives the answers to those who asked in another order."""
 
-    async def _travel(self, run: Sequence[Waiting[int, str]]) -> None:
-        await super()._travel([replace(one, ask=other.ask) for one, other in zip(run, reversed(run), strict=True)])
+    async def _travel(self, run: Run[int, str]) -> None:
+        people = [replace(one, ask=other.ask) for one, other in zip(run.people, reversed(run.people), strict=True)]
+        await super()._travel(Run(people))
 
 
 class RefusesAll(Together[int, str]):
     """Lets a refusal take its whole run down."""
 
-    async def _travel(self, run: Sequence[Waiting[int, str]]) -> None:
-        answers = await self._many([one.ask for one in run])
+    async def _travel(self, run: Run[int, str]) -> None:
+        answers = await self._many([one.ask for one in run.people])
         if refusals := [answer for answer in answers if isinstance(answer, Refusal)]:
-            for one in run:
+            for one in run.people:
                 one.fail(refusals[0])
         else:
             await super()._travel(run)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from healthcare.adapters.memory.database import MemoryDatabase
 from healthcare.adapters.memory.tables import AppointmentRow, Kept, SlotRow
-from healthcare.application.together import Together, Waiting
+from healthcare.application.together import Run, Together
 from healthcare.application.uow import OutcomeUnknown, Unavailable, UnitOfWork
 from healthcare.domain.identity.model import Account, User
 from healthcare.domain.kernel import Actor, AppointmentId, Refusal, Role, SlotId, UserId
@@ -154,8 +154,8 @@ CALLING: ContextVar[Sequence[int]] = ContextVar("CALLING", default=())
 class RecordedRuns(Together[Ask, Appointment | Slot]):
     """Lets the record know for which calls each run travels, also where one is repeated one by one."""
 
-    async def _travel(self, run: Sequence[Waiting[Ask, Appointment | Slot]]) -> None:
-        CALLING.set([begun for one in run for begun in one.context[CALLING]])
+    async def _travel(self, run: Run[Ask, Appointment | Slot]) -> None:
+        CALLING.set([begun for one in run.people for begun in one.context[CALLING]])
         await super()._travel(run)
 
 
