@@ -37,5 +37,5 @@ WITH turn AS MATERIALIZED (SELECT nextval('turns') AS number),
          INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id)
          SELECT gen_random_uuid(), 'appointment.booked', clock_timestamp(), patient_id, id, 'success', 'bench' FROM booked)
 INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at)
-SELECT booked.patient_id, 'book-appointment', allowed.key, '\x00', jsonb_build_object('id', booked.id), clock_timestamp()
+SELECT booked.patient_id, 'book-appointment', allowed.key, '\x00', json_build_object('id', booked.id), clock_timestamp()
   FROM booked JOIN allowed USING (patient_id);

@@ -126,7 +126,7 @@ ADD_RECEIPTS: Final = """
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at, replays)
     SELECT user_id, %(action)s, key, decode(fingerprint, 'hex'), answer, %(now)s, replays
       FROM json_to_recordset(%(receipts)s) AS receipt (
-           user_id uuid, key text, fingerprint text, answer jsonb, replays integer)
+           user_id uuid, key text, fingerprint text, answer json, replays integer)
 """
 
 REPLAY: Final = """
