@@ -27,6 +27,8 @@ from healthcare.adapters.system import new_id
 from healthcare.domain.kernel import UserId
 
 DATABASE: Final = "bench"
+BUFFERS: Final = "1GB"
+"""Of PostgreSQL, as docker-compose.yml has it."""
 DOCTORS, SPECIALTIES, SLOTS_A_DAY, SLOT_MINUTES = 200, 10, 16, 30
 PATIENTS: Final = 2000
 """Of a clinic of the usual size; a larger one has so many times as many of all but the slots of a day."""
@@ -169,9 +171,10 @@ def stage(days: int, *, size: int = 1) -> Iterator[Stage]:
         Path(parent).chmod(0o711)
         folder = Path(parent, "servers")
         try:
+            with running(folder) as servers, psycopg.connect(servers.dsn("postgres"), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE {DATABASE}")
+                admin.execute(f"ALTER SYSTEM SET shared_buffers = '{BUFFERS}'")
             with running(folder) as servers:
-                with psycopg.connect(servers.dsn("postgres"), autocommit=True) as admin:
-                    admin.execute(f"CREATE DATABASE {DATABASE}")
                 create_key(Path(parent, "key.pem"))
                 one = Stage(servers, Path(parent), fill(servers.dsn(DATABASE), days, size))
                 pin(servers.guard_pid, OTHERS)
