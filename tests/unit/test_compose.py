@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.stage import BUFFERS
 from healthcare.adapters.embedded.postgres import SETTINGS as EMBEDDED
 from healthcare.entrypoints import main, settings
 
@@ -64,6 +65,12 @@ def test_postgresql_keeps_what_people_write_out_of_its_log_as_in_the_tests() -> 
     options = dict(option.split("=") for option in SERVICES["postgres"]["command"] if "=" in option)
 
     assert options["log_error_verbosity"] == EMBEDDED["log_error_verbosity"] == "terse"
+
+
+def test_figures_are_measured_with_the_buffers_of_the_deployment() -> None:
+    options = dict(option.split("=") for option in SERVICES["postgres"]["command"] if "=" in option)
+
+    assert options["shared_buffers"] == BUFFERS
 
 
 @ours
