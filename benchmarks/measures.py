@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import uvloop
 
-from benchmarks.load import Flooded, Load, Request, flood, get, load, post
+from benchmarks.load import MOST_LINES, Flooded, Load, Request, flood, get, load, post
 from benchmarks.pgbench import SQL, pgbench, write_down
 from benchmarks.processes import cpu_of_nice, memory, pin
 from benchmarks.results import Report, Row, Sample, compared, quantiles
@@ -115,6 +115,23 @@ def cached_search(stage: Stage, pace: Pace, report: Report) -> None:
             )
             row.note = f"{len(body):,} bytes"
             report.add(row)
+        many, few = in_turns(
+            pace,
+            *(
+                asking(stage, api, repeat(Request(get(path))), connections=number)
+                for number in (MOST_LINES, CONNECTIONS)
+            ),
+        )
+        report.add(
+            compared(
+                f"cached search, {MOST_LINES} at a time",
+                many,
+                few,
+                by=lambda one: one.rate,
+                limit=f"to {CONNECTIONS} at a time",
+                goal=0.8,
+            )
+        )
 
 
 def uncached_search(stage: Stage, pace: Pace, report: Report) -> None:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from healthcare.adapters.postgres import database
 from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.search import SearchSlots
@@ -18,8 +19,9 @@ from healthcare.domain.identity.errors import HashingQueueFull
 from healthcare.domain.kernel import NotFound
 from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.model import Appointment
-from healthcare.entrypoints.api import door
+from healthcare.entrypoints.api import door, short_ways
 from healthcare.entrypoints.api.request import KEY_HEADER
+from healthcare.entrypoints.api.short_ways import Lately
 from tests.builders import TOMORROW, FakePasswords
 from tests.clinic import Clinic
 from tests.integration.http.conftest import Api, client_of
@@ -97,13 +99,13 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
     [
         (("POST", BOOK, {"slot_id": str(uuid4())}), 1),
         (("POST", HOLD, None), 1),
-        (("GET", SEARCH, None), 4),
-        (("POST", LOG_IN, {"email": "them@test.example", "password": "their password"}), 4),
+        (("GET", SEARCH, None), 8),
+        (("POST", LOG_IN, {"email": "them@test.example", "password": "their password"}), 8),
     ],
     ids=["booking", "hold", "search", "sign-in"],
 )
 @pytest.mark.parametrize("more", [0, 1])
-async def test_who_travels_together_with_others_takes_one_place_and_anybody_else_four(
+async def test_who_travels_together_with_others_takes_one_place_and_anybody_else_eight(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, wanted: tuple[str, str, object], places: int, more: int
 ) -> None:
     monkeypatch.setattr(door, "PLACES", places + more)
@@ -118,6 +120,37 @@ async def test_who_travels_together_with_others_takes_one_place_and_anybody_else
         await inside
 
     assert other.status_code == (404 if more else 503)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_whoever_searches_what_was_searched_lately_takes_one_place(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    monkeypatch.setattr(door, "PLACES", 8 + 1 + more)
+    still = Standstill(clinic)
+    async with client_of(clinic, use_cases=still.can) as client:
+        inside = [asyncio.create_task(client.get(SEARCH)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        other = await client.get("/nowhere")
+        still.over.set()
+        served = await asyncio.gather(*inside)
+
+    assert [one.status_code for one in served] == [200, 200]
+    assert other.status_code == (404 if more else 503)
+
+
+def test_only_so_many_questions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_ways, "LATELY", 2)
+    lately = Lately()
+
+    assert [lately.again(one) for one in (b"a", b"b", b"a", b"c", b"a", b"b")] == [
+        *(False, False, True, False, True),
+        False,  # c came, and a had been asked again
+    ]
+
+
+def test_whoever_is_let_in_may_wait_for_a_connection() -> None:
+    assert door.PLACES / door.BY_ITSELF <= database.MOST_WAITING
 
 
 class Full(FakePasswords):

@@ -31,7 +31,7 @@ from healthcare.domain.kernel import Event
 
 LONGEST_TRANSACTION: Final = 3.0
 LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
-MOST_WAITING: Final = 256
+MOST_WAITING: Final = 128
 CONNECTION_LIFETIME: Final = 600.0
 """Seconds; requests."""
 SILENT: Final = 0.4

@@ -89,8 +89,8 @@ def create_app(
         LOG_IN_PATH: SignIn(use_cases.log_in),
         BOOK_PATH: Book(use_cases.book_appointment, identify),
     }
-    posts = ShortPosts(app.asgi_handler, ways, crowd.enter)
-    searches = ShortSearch(Drained(posts), use_cases.search_slots, crowd.enter)
+    posts = ShortPosts(app.asgi_handler, ways, crowd)
+    searches = ShortSearch(Drained(posts), use_cases.search_slots, crowd)
     needs = {LOG_IN_PATH: use_cases.log_in.passwords.require_place}
     app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id, needs)
     return app

@@ -18,7 +18,7 @@ from healthcare.entrypoints.api.problems import code_of, written
 
 PLACES: Final = 1024
 """As many requests as the HTTP server lets in at a time."""
-BY_ITSELF: Final = 4
+BY_ITSELF: Final = 8
 """Places of a request that may want a connection to PostgreSQL: no more of them fit in than may wait for one, and the
 slowest reads are still answered within their second."""
 TOGETHER: Final = 1

@@ -8,8 +8,9 @@ is answered, stands once, for both ways.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -26,7 +27,7 @@ from healthcare.domain.kernel import Refusal, SlotId
 from healthcare.domain.scheduling.asks import Booking
 from healthcare.domain.scheduling.search import Search
 from healthcare.entrypoints.api.auth import Identify
-from healthcare.entrypoints.api.door import BY_ITSELF, TOGETHER
+from healthcare.entrypoints.api.door import BY_ITSELF, TOGETHER, Crowd
 from healthcare.entrypoints.api.headers import known, raw, revalidation
 from healthcare.entrypoints.api.identity import LogInRequest, SignedInBody
 from healthcare.entrypoints.api.refusals import MOST_BYTES, RequestTimeout
@@ -50,6 +51,26 @@ ENCODER: Final = Encoder()
 FAILURE: Final = "failure"
 """Under which the rest of the way finds why a request was not answered."""
 
+LATELY: Final = 512
+"""Searches that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """The searches of late. Whoever asks the same finds the answer at hand, or waits for it with others."""
+
+    queries: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    """Strings, the last one last."""
+
+    def again(self, query: bytes) -> bool:
+        """Say whether it has been asked before, and remember that it is now."""
+        before = query in self.queries
+        self.queries[query] = None
+        self.queries.move_to_end(query)
+        if len(self.queries) > LATELY:
+            self.queries.popitem(last=False)
+        return before
+
 
 @dataclass(frozen=True, slots=True)
 class ShortSearch:
@@ -57,8 +78,8 @@ class ShortSearch:
 
     app: ASGIApp
     search_slots: SearchSlots
-    enter: Callable[[Scope], None]
-    """Count a request among those that are worked on."""
+    crowd: Crowd
+    lately: Lately = field(default_factory=Lately)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a search, or hand the request on."""
@@ -71,7 +92,7 @@ class ShortSearch:
         ):
             await self.app(scope, receive, send)
             return
-        self.enter(scope)
+        self.crowd.enter(scope, TOGETHER if self.lately.again(scope["query_string"]) else BY_ITSELF)
         try:
             body = await self.search_slots.written(actor=scope["user"], search=search, render=render)
         except Exception as failure:  # noqa: BLE001 - Litestar knows how each is told
@@ -151,8 +172,7 @@ class ShortPosts:
 
     app: ASGIApp
     ways: Mapping[str, Way[Any]]
-    enter: Callable[[Scope, int], None]
-    """Count a request among those that are worked on, with its places."""
+    crowd: Crowd
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on with whatever has been heard of it."""
@@ -174,7 +194,7 @@ class ShortPosts:
         if (given := whole(heard, way.kind)) is None:
             await self.app(scope, Again(heard, receive), send)
             return
-        self.enter(scope, way.places)
+        self.crowd.enter(scope, way.places)
         try:
             status, headers, body = await way.reply(scope, given)
         except Exception as failure:  # noqa: BLE001 - likewise
