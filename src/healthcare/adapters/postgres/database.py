@@ -18,7 +18,7 @@ from healthcare.adapters.postgres.consultation import PostgresConsultations, Pos
 from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
 from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
-from healthcare.adapters.postgres.outbox import ADD, PostgresOutbox, values_of
+from healthcare.adapters.postgres.outbox import ADD, PostgresOutbox, adding
 from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
 from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
@@ -162,8 +162,8 @@ class PostgresDatabase:
 
     async def record(self, event: Event) -> None:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
-        values = values_of(event, self._traces.parent() if self._traces else None)
-        connection, _ = await self._first(_end(), (RECORD, values))
+        parent = self._traces.parent() if self._traces else None
+        connection, _ = await self._first(_end(), (RECORD, adding([event], parent)))
         warned = connection.warned
         self._give_back(connection)
         if warned:

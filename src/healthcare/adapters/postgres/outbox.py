@@ -6,19 +6,23 @@ from typing import Final
 
 import structlog
 
+from healthcare.adapters.postgres.connection import Parameters
+from healthcare.adapters.postgres.documents import as_json
 from healthcare.adapters.postgres.session import Session
 from healthcare.application.uow import MOST_TRIES, DeadLetter
 from healthcare.domain.kernel import Event, EventId, EventKind, Outcome, Page, Paging, Position
 
 ADD: Final = """
     INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
+      FROM json_to_recordset(%(events)s) AS event (
+           id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)
 """
 
 
-def values_of(event: Event, parent: str | None) -> Sequence[object]:
+def adding(events: Sequence[Event], parent: str | None) -> Parameters:
     """Return the parameters of ADD."""
-    return (event.id, event.kind, event.at, event.actor, event.subject, event.outcome, event.request, parent)
+    return {"events": as_json(events), "parent": parent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,9 @@ class PostgresOutbox:
 
     async def add(self, *events: Event) -> None:
         """Put events in."""
-        for event in events:
+        if events:
             self.session.announced = True
-            self.session.write_later(ADD, values_of(event, self.session.parent))
+            self.session.write_later(ADD, adding(events, self.session.parent))
 
     async def lock(self, most: int) -> Sequence[EventId]:
         """Reserve the oldest events that nobody else has reserved.

@@ -4,12 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from psycopg.types.json import Json
 
+from healthcare.adapters.postgres.documents import as_json
+from healthcare.adapters.postgres.outbox import PostgresOutbox
 from healthcare.adapters.postgres.scheduling.rows import (
     APPOINTMENT,
     APPOINTMENT_TABLES,
@@ -18,7 +20,7 @@ from healthcare.adapters.postgres.scheduling.rows import (
     SLOT_TABLES,
 )
 from healthcare.adapters.postgres.session import Session
-from healthcare.domain.kernel import AppointmentId, Event, Patient, Role, SlotId, UserId
+from healthcare.domain.kernel import AppointmentId, Patient, Role, SlotId, UserId
 from healthcare.domain.policy import Action
 from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.diary import Diary, Receipt
@@ -114,13 +116,6 @@ ADD_APPOINTMENTS: Final = f"""
 """
 
 WITHDRAW: Final = "UPDATE slots SET withdrawn_at = clock_timestamp() WHERE id = ANY(%(withdrawn)s::uuid[])"
-
-ADD_EVENTS: Final = """
-    INSERT INTO outbox (id, kind, at, actor_id, subject_id, outcome, request_id, traceparent)
-    SELECT id, kind, at, actor, subject, outcome, request, %(parent)s::text
-      FROM json_to_recordset(%(events)s) AS event (
-           id uuid, kind text, at timestamptz, actor uuid, subject uuid, outcome text, request text)
-"""
 
 ADD_RECEIPTS: Final = """
     INSERT INTO idempotency_keys (user_id, action, key, fingerprint, answer, created_at, replays)
@@ -218,9 +213,7 @@ class PostgresBookings:
             )
         if diary.withdrawn:
             self.session.write_later(WITHDRAW, {"withdrawn": diary.withdrawn})
-        if diary.events:
-            self.session.announced = True
-            self.session.write_later(ADD_EVENTS, {"events": as_json(diary.events), "parent": self.session.parent})
+        await PostgresOutbox(self.session).add(*diary.events)
         replayed = [
             {"user_id": user, "key": key, "times": times}
             for (user, key), times in diary.replayed.items()
@@ -353,13 +346,3 @@ def row_of(one: Appointment) -> dict[str, object]:
         "cancellation_code": why.code if why else None,
         "cancelled_late": why.late if why else False,
     }
-
-
-def as_json(rows: Sequence[Any]) -> Json:
-    """Write rows as JSON, which PostgreSQL reads as a table."""
-    return Json(rows, dumps=encoded)
-
-
-def encoded(rows: Sequence[Mapping[str, object] | Event]) -> str:
-    """Encode; psycopg sends text."""
-    return msgspec.json.encode(rows).decode()
