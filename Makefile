@@ -39,7 +39,7 @@ test-long: $(VENV)/dev ## Run every test, those that search with more examples
 bench: $(VENV)/dev ## Measure beside the limits of this machine (Linux; ARGS="--only booking" for some)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(VENV)/dev ## Measure all but growth in some three minutes
+bench-quick: $(VENV)/dev ## Measure all but growth in two minutes
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 check: lint test ## Run what has to pass before a change is merged

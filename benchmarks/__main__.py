@@ -1,4 +1,4 @@
-"""Measure everything: `make bench`, or in three minutes all but growth: `make bench-quick`."""
+"""Measure everything: `make bench`, or in two minutes all but growth: `make bench-quick`."""
 
 import argparse
 import sys

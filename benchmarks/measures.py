@@ -39,7 +39,7 @@ class Pace:
 
 
 FULL: Final = Pace(seconds=8, rounds=5, days=200)
-QUICK: Final = Pace(seconds=2, rounds=3, days=45)
+QUICK: Final = Pace(seconds=1, rounds=3, days=45, warm_up=0.5)
 CONNECTIONS: Final = 32
 AT_HAND: Final = 4000
 """Requests per second that are made beforehand."""

@@ -134,6 +134,10 @@ async def test_where_one_only_reads_nothing_is_written(world: World) -> None:
             await uow.users.add(a_user(), "!")
         with pytest.raises(RuntimeError, match="only reads"):
             uow.users.session.write_later("DELETE FROM users", ())
+        with pytest.raises(RuntimeError, match="only reads"):
+            await uow.outbox.add(an_event())
+        with pytest.raises(RuntimeError, match="only reads"):
+            await uow.users.session.commit()
         with pytest.raises(RuntimeError, match="in order"):
             await uow.consultations.lock(ConsultationId(uuid4()))
     assert world.ask("SELECT FROM users") == []

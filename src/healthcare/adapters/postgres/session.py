@@ -1,7 +1,7 @@
 """One transaction on one connection."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Final, NoReturn
 
 from psycopg import Error
 from psycopg.pq import TransactionStatus
@@ -117,6 +117,7 @@ class ReadingSession(Session):
 
     def __init__(self, answer: Callable[[str, Parameters], Awaitable[list[DictRow]]]) -> None:
         """Take what answers a statement."""
+        super().__init__(_nothing_begins)
         self._answer = answer
 
     async def read(self, statement: str, parameters: Parameters = (), *, after: str | None = None) -> list[DictRow]:
@@ -132,3 +133,7 @@ class ReadingSession(Session):
     def write_later(self, _statement: str, _parameters: Parameters) -> None:
         """Raise RuntimeError."""
         raise RuntimeError("this unit of work only reads")
+
+
+async def _nothing_begins(*_queries: Query) -> NoReturn:
+    raise RuntimeError("this unit of work only reads")
