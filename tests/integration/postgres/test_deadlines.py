@@ -250,8 +250,12 @@ async def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_d
     assert len(world.ask(f"SELECT FROM {table}")) == 1
 
 
-async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The pool does not sleep on what it learned while PostgreSQL was away."""
+@pytest.mark.parametrize("at_once", [1, 20])
+async def test_an_outage_is_over_when_the_server_is_back(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """The pool does not sleep on what it learned while PostgreSQL was away, nor count who has long gone."""
+    monkeypatch.setattr("healthcare.adapters.postgres.database.MOST_WAITING", 3)
     with postgres(tmp_path_factory.mktemp("outage"), durable=False) as server:
         database = PostgresDatabase(conninfo_of_address(server.address, "postgres"), size=2)
         await database.open()
@@ -260,14 +264,30 @@ async def test_an_outage_is_over_when_the_server_is_back(tmp_path_factory: pytes
             server.stop()
             end = time.monotonic() + 4
             while time.monotonic() < end:
-                with pytest.raises(Unavailable):
-                    await database.check()
+                ends = await asyncio.gather(*(database.check() for _ in range(at_once)), return_exceptions=True)
+                assert {type(one) for one in ends} <= {Unavailable, Busy}
+                assert Unavailable in {type(one) for one in ends}
             server.start()
             start = time.monotonic()
             await until_it_answers(database)
             assert time.monotonic() - start < 1.5
         finally:
             await database.close()
+
+
+async def test_who_reads_leaves_places_in_the_queue_to_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthcare.adapters.postgres.database.MOST_READING", 1)
+    async with opened(world, size=1) as database:
+        async with database.begin() as uow:
+            await uow.outbox.lock(1)
+            reading = asyncio.create_task(alone(database))
+            await asyncio.sleep(0.05)
+            with pytest.raises(Busy):
+                await alone(database)
+            others = [asyncio.create_task(way(database)) for way in (in_a_transaction, recording)]
+            others.append(asyncio.create_task(database.check()))
+            await asyncio.sleep(0.05)
+        await asyncio.gather(reading, *others)
 
 
 @every_way

@@ -10,7 +10,7 @@ from typing import Final
 from psycopg import Error
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from psycopg_pool import PoolTimeout, TooManyRequests
 
 from healthcare.adapters.postgres.audit import PostgresEntries
 from healthcare.adapters.postgres.connection import ListeningConnection, Parameters, Query
@@ -19,6 +19,7 @@ from healthcare.adapters.postgres.directory import PostgresProfiles
 from healthcare.adapters.postgres.identity import PostgresUsers
 from healthcare.adapters.postgres.measures import forget_work, measure_pool, measure_work
 from healthcare.adapters.postgres.outbox import ADD, PostgresOutbox, adding
+from healthcare.adapters.postgres.pool import Pool
 from healthcare.adapters.postgres.refusals import READ_ONLY, meaning
 from healthcare.adapters.postgres.scheduling.appointments import PostgresAppointments
 from healthcare.adapters.postgres.scheduling.bookings import PostgresBookings
@@ -31,13 +32,17 @@ from healthcare.domain.kernel import Event
 
 LONGEST_TRANSACTION: Final = 3.0
 LONGEST_WAIT_FOR_A_CONNECTION: Final = 0.8
-MOST_WAITING: Final = 128
+MOST_WAITING: Final = 192
+MOST_READING: Final = 128
+"""Who only reads waits while no more do: the other places are for who writes, and for who asks whether all is well."""
 CONNECTION_LIFETIME: Final = 600.0
 """Seconds; requests."""
 SILENT: Final = 0.4
 """Seconds without an answer to what was asked first, after which it is no longer a busy server that is to blame."""
 RECONNECT_FOR: Final = 1.0
 """Seconds. Longer, the pool would double its pauses up to minutes; after this, whoever waits makes it try anew."""
+
+TOO_MANY: Final = "too many wait for a connection to PostgreSQL"
 
 RECORD: Final = f"{ADD} ON CONFLICT (id) DO NOTHING"
 """An event that was sent twice, because its connection broke, is kept once."""
@@ -112,7 +117,7 @@ class PostgresDatabase:
         self._traces = traces
         self._returning = set[asyncio.Task[None]]()
         """What brings connections back to the pool."""
-        self._pool: AsyncConnectionPool[ListeningConnection] = AsyncConnectionPool(
+        self._pool = Pool(
             with_limits(conninfo),
             connection_class=_shown(traces) if traces else ListeningConnection,
             kwargs={"autocommit": True},
@@ -158,7 +163,7 @@ class PostgresDatabase:
 
     def read(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Begin a unit of work that reads, each statement by itself: two of them may see two states of the database."""
-        return nullcontext(PostgresUnitOfWork(ReadingSession(self._answer)))
+        return nullcontext(PostgresUnitOfWork(ReadingSession(self._read)))
 
     async def record(self, event: Event) -> None:
         """Keep an event by itself; see `healthcare.application.uow.Record`."""
@@ -213,6 +218,12 @@ class PostgresDatabase:
                 # It had never answered: others may be as dead, and each would cost somebody a whole deadline.
                 await self._pool.drain()
 
+    async def _read(self, statement: str, parameters: Parameters) -> list[DictRow]:
+        """Return what somebody reads."""
+        if self._pool.waiting >= MOST_READING:
+            raise Busy(TOO_MANY)
+        return await self._answer(statement, parameters)
+
     async def _answer(self, statement: str, parameters: Parameters) -> list[DictRow]:
         """Return what a statement reads that is a transaction by itself."""
         connection, (rows,) = await self._first(_end(), (statement, parameters))
@@ -225,7 +236,7 @@ class PostgresDatabase:
             try:
                 return await self._pool.getconn(min(left, LONGEST_WAIT_FOR_A_CONNECTION))
             except TooManyRequests:
-                raise Busy("too many wait for a connection to PostgreSQL") from None
+                raise Busy(TOO_MANY) from None
             except PoolTimeout:
                 pass
         raise Unavailable("no connection to PostgreSQL was had in time")
