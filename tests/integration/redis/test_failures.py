@@ -12,12 +12,14 @@ from typing import TypeVar
 import pytest
 from redis import Redis
 from redis.asyncio import Connection
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 from structlog.typing import EventDict
 
 from healthcare.adapters.embedded.servers import OneServer, RedisAddress
 from healthcare.adapters.redis.cache import RedisSearchCache
 from healthcare.adapters.redis.client import connect
+from healthcare.adapters.redis.line import MULTI, Line, written
 from healthcare.adapters.redis.tokens import VersionTokens
 from healthcare.adapters.system import SystemClock
 from healthcare.domain.scheduling.ports import Found
@@ -160,6 +162,20 @@ async def test_without_redis_searches_and_changes_go_on(
     said = [entry["event"] for entry in logs]
     assert "cache.away" in said or "cache.changes_untold" in said
     assert max(said.count("cache.away"), said.count("cache.changes_untold")) == 1
+
+
+async def test_who_asks_on_a_line_that_was_just_lost_is_told(server: OneServer[RedisAddress]) -> None:
+    """They waited until it was open, and others, who came then, were quicker: it is lost before they ask."""
+    _, line = await asyncio.get_running_loop().create_connection(
+        lambda: Line(patience=0.05), server.address.host, server.address.port
+    )
+    others = line.ask(written("GET", ("a",)))
+    line.hang_up(Disconnected("a proxy that has no Redis"))
+    await asyncio.sleep(0.01)
+
+    answers = await asyncio.wait_for(asyncio.gather(others, line.ask(MULTI), return_exceptions=True), 1)
+
+    assert [type(one) for one in answers] == [Disconnected] * 2
 
 
 async def test_connections_that_a_restart_has_cut_cost_no_change(server: OneServer[RedisAddress], data: Data) -> None:

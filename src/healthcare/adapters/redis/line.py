@@ -33,10 +33,13 @@ class Line(asyncio.Protocol):
 
     def ask(self, question: bytes) -> "asyncio.Future[Any]":
         """Send a question at the end of this turn of the loop, with all others of this turn."""
+        answer = self._loop.create_future()
+        if self.lost:  # since it was opened for whoever asks, who waited for that
+            answer.set_exception(Disconnected("the connection was lost"))
+            return answer
         if not self._unsent:
             self._loop.call_soon(self._send)
         self._unsent.append(question)
-        answer = self._loop.create_future()
         self._waiting.append((answer, monotonic()))
         if self._watch is None:
             self._watch = self._loop.call_later(self._patience, self._look)
