@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from healthcare.adapters.postgres import database
+from healthcare.application.identity.read_self import ReadSelf
 from healthcare.application.scheduling.book import BookAppointment
 from healthcare.application.scheduling.hold import HoldSlot
 from healthcare.application.scheduling.search import SearchSlots
@@ -41,7 +42,7 @@ def answered() -> float:
 
 
 class Standstill:
-    """Keeps searches, sign-ins, holds and bookings in the database until it is over."""
+    """Keeps whoever wants something of the database there until it is over."""
 
     def __init__(self, clinic: Clinic) -> None:
         self.over = asyncio.Event()
@@ -50,6 +51,7 @@ class Standstill:
             clinic.can,
             search_slots=SearchSlots(self.read, clinic.cache, clinic.clock),
             log_in=replace(clinic.can.log_in, read=self.read),
+            read_self=ReadSelf(self.read),
             hold_slot=HoldSlot(self.decide),
             book_appointment=BookAppointment(self.decide),
         )
@@ -57,6 +59,9 @@ class Standstill:
     async def decide(self, _ask: Ask) -> Appointment:
         await self.over.wait()
         raise NotFound
+
+    async def check(self) -> None:
+        await self.over.wait()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:
@@ -80,7 +85,7 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
         with capture_logs() as lines:
             away = [await client.get(SEARCH, headers={"X-Request-Id": "mine"}) for _ in range(3)]
             head = await client.head(SEARCH)
-        alive = await client.get("/health/live")
+        alive = [await client.get(path) for path in ("/health/live", "/metrics")]
         still.over.set()
         served, after = await inside, await client.get(SEARCH)
 
@@ -91,7 +96,7 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
     assert (head.status_code, head.content) == (503, b"")
     assert [line["event"] for line in lines] == ["crowded"]
     assert answered() - before == 3  # what patients could not do is counted against the availability
-    assert (alive.status_code, served.status_code, after.status_code) == (200, 200, 200)
+    assert [one.status_code for one in (*alive, served, after)] == [200] * 4
 
 
 @pytest.mark.parametrize(
@@ -101,8 +106,10 @@ async def test_too_many_are_turned_away_and_those_inside_are_served(clinic: Clin
         (("POST", HOLD, None), 1),
         (("GET", SEARCH, None), 8),
         (("POST", LOG_IN, {"email": "them@test.example", "password": "their password"}), 8),
+        (("GET", "/auth/me", None), 8),
+        (("GET", "/health/ready", None), 0),
     ],
-    ids=["booking", "hold", "search", "sign-in"],
+    ids=["booking", "hold", "search", "sign-in", "reading", "health"],
 )
 @pytest.mark.parametrize("more", [0, 1])
 async def test_who_travels_together_with_others_takes_one_place_and_anybody_else_eight(
@@ -111,7 +118,7 @@ async def test_who_travels_together_with_others_takes_one_place_and_anybody_else
     monkeypatch.setattr(door, "PLACES", places + more)
     (method, path, body), still = wanted, Standstill(clinic)
     patient = await clinic.user()
-    async with client_of(clinic, use_cases=still.can) as client:
+    async with client_of(clinic, use_cases=still.can, checks={"postgresql": still.check}) as client:
         headers = Api(clinic, client).signed(patient.id) | {KEY_HEADER: "mine"}
         inside = asyncio.create_task(client.request(method, path, json=body, headers=headers))
         await asyncio.sleep(0.05)
@@ -120,6 +127,19 @@ async def test_who_travels_together_with_others_takes_one_place_and_anybody_else
         await inside
 
     assert other.status_code == (404 if more else 503)
+
+
+async def test_whoever_has_left_is_no_longer_inside(clinic: Clinic) -> None:
+    still, patient = Standstill(clinic), await clinic.user()
+    async with client_of(clinic, use_cases=still.can) as client:
+        for path in (SEARCH, "/auth/me"):
+            inside = asyncio.create_task(client.get(path, headers=Api(clinic, client).signed(patient.id)))
+            await asyncio.sleep(0.05)
+            inside.cancel()
+            await asyncio.wait([inside])
+        other = await client.get("/nowhere")
+
+    assert other.status_code == 404
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -163,16 +183,17 @@ class Full(FakePasswords):
 async def test_whose_password_cannot_wait_is_turned_away_before_anything_is_read() -> None:
     clinic = Clinic()
     log_in = replace(clinic.can.log_in, passwords=Full())
-    labels = {"method": "POST", "route": LOG_IN, "status": "429"}
+    counted = "http_request_duration_seconds_count", {"method": "POST", "route": LOG_IN, "status": "429"}
+    before = REGISTRY.get_sample_value(*counted) or 0
     async with client_of(clinic, use_cases=replace(clinic.can, log_in=log_in)) as client:
         with capture_logs() as lines:
             away = await client.post(LOG_IN, content="no JSON")
-        other = await client.get(SEARCH)
+        others = [await client.get(SEARCH), await client.options(LOG_IN), await client.get(LOG_IN)]
 
     assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (429, "hashing-queue-full", "1")
     assert [line["event"] for line in lines] == ["crowded"]
-    assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels)
-    assert other.status_code == 200
+    assert REGISTRY.get_sample_value(*counted) == before + 1
+    assert [one.status_code for one in others] == [200, 204, 405]
 
 
 async def test_who_has_not_said_everything_keeps_nobody_out(clinic: Clinic) -> None:

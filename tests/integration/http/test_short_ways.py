@@ -14,6 +14,7 @@ from healthcare.application.uow import Unavailable, UnitOfWork
 from healthcare.domain.kernel import Outcome, Role
 from healthcare.domain.scheduling.asks import Booking
 from healthcare.entrypoints.api.request import KEY_HEADER
+from healthcare.entrypoints.api.short_ways import LONGEST_QUERY, wanted
 from tests.builders import HOUR, TOMORROW, an_actor
 from tests.clinic import Clinic
 from tests.integration.http.conftest import client_of
@@ -105,6 +106,16 @@ async def test_a_search_that_has_been_read_once_is_decided_anew() -> None:
 
     assert len(before.json()["items"]) == 5
     assert len(after.json()["items"]) == 2
+
+
+async def test_queries_that_are_too_long_are_not_remembered() -> None:
+    """Anybody can ask thousands of them."""
+    query = f"{QUERIES[0]}&who={'x' * LONGEST_QUERY}"
+    before = wanted.cache_info().misses
+    short, long = await both_ways(await a_clinic_with_slots(), query, {})
+
+    assert wanted.cache_info().misses == before
+    assert short.status_code == long.status_code == 422
 
 
 async def test_a_search_that_fails_is_not_repeated_on_the_long_way() -> None:

@@ -129,8 +129,10 @@ class ListeningConnection(AsyncConnection[DictRow]):
     def sever(self) -> None:
         """Cut the line: whoever waits for the server gets an error at once."""
         if not self.closed:
-            with socket.socket(fileno=socket.dup(self.fileno())) as line, suppress(OSError):
+            line = socket.socket(fileno=self.fileno())  # no copy: there may be no descriptor left for one
+            with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)  # unless the server was faster
+            line.detach()
             if self._wakes:
                 self._wake(Ready.R)
 

@@ -91,7 +91,7 @@ def create_app(
     }
     posts = ShortPosts(app.asgi_handler, ways, crowd)
     searches = ShortSearch(Drained(posts), use_cases.search_slots, crowd)
-    needs = {LOG_IN_PATH: use_cases.log_in.passwords.require_place}
+    needs = {("POST", LOG_IN_PATH): use_cases.log_in.passwords.require_place}
     app.asgi_handler = Door(Observed(searches, new_id), crowd, new_id, needs)
     return app
 

@@ -26,7 +26,7 @@ TOGETHER: Final = 1
 SILENCE: Final = 1.0
 """Seconds between two lines in the log about those who are turned away."""
 ALWAYS_OPEN: Final = ("/health/", "/metrics")
-"""For those who want to know how bad it is."""
+"""For those who want to know how bad it is. They take no place of others."""
 
 TAKEN: Final = "places"
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Crowd:
 
     def enter(self, scope: Scope, places: int = BY_ITSELF) -> None:
         """Count a request, once."""
-        if TAKEN not in scope:
+        if TAKEN not in scope and not scope["path"].startswith(ALWAYS_OPEN):
             scope[TAKEN] = places  # type: ignore[typeddict-unknown-key]  # it is for us alone
             self.taken += places
 
@@ -61,8 +61,8 @@ class Door:
     app: ASGIApp
     crowd: Crowd
     new_id: NewId
-    needs: Mapping[str, Callable[[], None]]
-    """By path, what raises a refusal where no such request can be served, whatever it says."""
+    needs: Mapping[tuple[str, str], Callable[[], None]]
+    """By method and path, what raises a refusal where no such request can be served, whatever it says."""
     turned_away: int = 0
     told_at: float = -SILENCE
 
@@ -70,7 +70,7 @@ class Door:
         """Let the request in, or turn it away."""
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
-        elif reason := self._reason(scope["path"]):
+        elif reason := self._reason(scope["method"], scope["path"]):
             await Drained(partial(self._turn_away, reason))(scope, receive, send)
         else:
             try:
@@ -78,10 +78,10 @@ class Door:
             finally:
                 self.crowd.leave(scope)
 
-    def _reason(self, path: str) -> Exception | None:
+    def _reason(self, method: str, path: str) -> Exception | None:
         if self.crowd.taken >= PLACES and not path.startswith(ALWAYS_OPEN):
             return Busy()
-        if need := self.needs.get(path):
+        if need := self.needs.get((method, path)):
             try:
                 need()
             except Refusal as refusal:
@@ -93,7 +93,7 @@ class Door:
         request_id = request_id_of(scope["headers"]) or self.new_id().hex
         status, headers, body = written(reason, request_id)
         if scope["type"] == ScopeType.HTTP:
-            if scope["path"] in self.needs:
+            if (scope["method"], scope["path"]) in self.needs:
                 scope["path_template"] = scope["path"]
             measure(scope, status, 0.0)
             body = b"" if scope["method"] == "HEAD" else body

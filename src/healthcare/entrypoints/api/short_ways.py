@@ -51,13 +51,15 @@ ENCODER: Final = Encoder()
 FAILURE: Final = "failure"
 """Under which the rest of the way finds why a request was not answered."""
 
+LONGEST_QUERY: Final = 4096
+"""Bytes. Longer ones are not remembered: nobody who searches needs as many."""
 LATELY: Final = 512
 """Searches that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """The searches of late. Whoever asks the same finds the answer at hand, or waits for it with others."""
+    """The searches of late. Whoever asks the same mostly finds the answer at hand, or waits for it with others."""
 
     queries: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
     """Strings, the last one last."""
@@ -87,6 +89,7 @@ class ShortSearch:
             scope["type"] != ScopeType.HTTP
             or scope["path"] != SEARCH_PATH
             or scope["method"] != "GET"
+            or len(scope["query_string"]) > LONGEST_QUERY
             or (search := wanted(scope["query_string"])) is None
             or (tags := asked_for(scope)) is None
         ):
