@@ -11,7 +11,19 @@ from healthcare.domain.scheduling.model import HELD_FOR, Slot
 from healthcare.domain.scheduling.ports import Slots
 from healthcare.domain.scheduling.search import Search
 from healthcare.domain.scheduling.status import NOT_LIVE, AppointmentStatus
-from tests.builders import DAY, HOUR, MINUTE, NOW, TOMORROW, a_profile, a_slot, a_time, a_user_id, an_appointment
+from tests.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    TOMORROW,
+    a_profile,
+    a_slot,
+    a_time,
+    a_user_id,
+    an_actor,
+    an_appointment,
+)
 from tests.clinic import Clinic
 from tests.integration.contracts.asks import book, cancel, decide, decided, in_status, look, put, withdraw
 from tests.integration.contracts.pages import all_pages
@@ -147,6 +159,25 @@ async def test_the_times_of_a_doctor_are_those_that_overlap(clinic: Clinic) -> N
     assert before.time not in times
     assert after.time not in times
     assert withdrawn_times == nobodys == []
+
+
+async def test_a_withdrawn_slot_that_has_a_patient_is_a_time_of_the_doctor(clinic: Clinic) -> None:
+    """Otherwise the doctor could publish it anew, and would have two patients at a time."""
+    doctor = await clinic.doctor()
+    booked, cancelled, held = await clinic.slots(doctor, *(TOMORROW + n * HOUR for n in range(3)))
+    await clinic.booked(booked)
+    gone = await clinic.booked(cancelled)
+    await clinic.held(held)
+    await clinic.can.cancel_appointment(actor=an_actor(doctor.id), appointment=gone.id, reason="ill")
+    await decide(clinic, *(withdraw(slot, even_taken=True) for slot in (booked, cancelled, held)))
+
+    async with clinic.database.begin() as uow:
+        day = a_time(TOMORROW, 12 * HOUR)
+        times = await uow.slots.times(doctor.id, day)
+        touching = await uow.slots.times(doctor.id, a_time(booked.time.end, HOUR - 30 * MINUTE))
+
+    assert sorted(times, key=lambda time: time.start) == [booked.time, held.time]
+    assert touching == []
 
 
 async def test_a_range_that_touches_a_slot_does_not_overlap_it(clinic: Clinic) -> None:

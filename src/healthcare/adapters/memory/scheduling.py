@@ -108,9 +108,15 @@ class MemorySlots:
     clock: Clock
 
     async def times(self, doctor: UserId, within: TimeRange) -> Sequence[TimeRange]:
-        """Return when the doctor's slots stand that overlap the range."""
+        """Return when the doctor's slots stand, or have a patient all the same, that overlap the range."""
         await self.tx.turn()
-        return [row.time for row in self._standing(doctor) if row.time.overlaps(within)]
+        now = self.clock.now()
+        patients = {one.slot for one in self.tx.appointments if one.claims(now)}
+        return [
+            row.time
+            for row in self.tx.slots
+            if row.doctor == doctor and row.time.overlaps(within) and (not row.withdrawn or row.id in patients)
+        ]
 
     async def add(self, slots: Sequence[Slot]) -> None:
         """Keep new slots. Whoever adds some of the same doctor meanwhile is waited for, as a constraint does."""

@@ -16,7 +16,7 @@ class Slots(Protocol):
     """The time that doctors offer."""
 
     async def times(self, doctor: UserId, within: TimeRange) -> Sequence[TimeRange]:
-        """Return when the doctor's slots stand that overlap the range, withdrawn ones aside."""
+        """Return when the doctor's slots stand, or have a patient all the same, that overlap the range."""
         ...
 
     async def add(self, slots: Sequence[Slot]) -> None:

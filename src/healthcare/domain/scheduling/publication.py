@@ -48,7 +48,7 @@ class Publication:
             raise Invalid.because("end", "range", f"must lie at most {FURTHEST_AHEAD.days} days ahead")
 
     def check_room(self, existing: Collection[TimeRange]) -> None:
-        """Find room between the slots that stand already.
+        """Find room between the slots that stand already, or have a patient although they were taken back.
 
         Raises:
             SlotsOverlap: there is none.

@@ -15,6 +15,7 @@ from healthcare.domain.identity.model import User
 from healthcare.domain.kernel import Doctor, EventKind, Invalid, NotFound, Paging, Role
 from healthcare.domain.scheduling.asks import Ask
 from healthcare.domain.scheduling.cancellation import Cancellation, ReasonCode
+from healthcare.domain.scheduling.errors import SlotsOverlap
 from healthcare.domain.scheduling.model import HELD_FOR, Appointment, Slot
 from healthcare.domain.scheduling.search import Touched
 from healthcare.domain.scheduling.status import AppointmentStatus
@@ -433,3 +434,16 @@ async def test_searches_are_told_again_by_a_repeat_that_may_be_the_first_to_be_a
     await cancel_day(clinic, doctor)
 
     assert telltale.told[told:] == [{Touched("cardiology", DATE)}]
+
+
+async def test_the_time_of_an_appointment_that_stayed_cannot_be_published_anew(clinic: Clinic) -> None:
+    """The doctor would have two patients at a time."""
+    doctor, (slot,) = await a_doctor_with(clinic, 1)
+    await clinic.booked(slot)
+    clinic.clock.set(slot.time.start + 5 * MINUTE)
+    assert outcomes(await cancel_day(clinic, doctor)) == ["appointment-started"]
+
+    overlapping = a_publication(slot.time.start + 10 * MINUTE)
+    with pytest.raises(SlotsOverlap):
+        await clinic.can.publish_slots(actor=an_actor(doctor.id), publication=overlapping)
+    await clinic.can.publish_slots(actor=an_actor(doctor.id), publication=a_publication(slot.time.end))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -21,6 +21,7 @@ from healthcare.adapters.postgres.scheduling.rows import (
 from healthcare.adapters.postgres.session import Session
 from healthcare.domain.kernel import Doctor, Money, Page, Paging, SlotId, UserId
 from healthcare.domain.scheduling.model import Slot, TimeRange
+from healthcare.domain.scheduling.publication import LONGEST_SLOT
 from healthcare.domain.scheduling.search import Search
 
 FREE: Final = f"""
@@ -107,14 +108,25 @@ class PostgresSlots:
     session: Session
 
     async def times(self, doctor: UserId, within: TimeRange) -> Sequence[TimeRange]:
-        """Return when the doctor's slots stand that overlap the range."""
+        """Return when the doctor's slots stand, or have a patient all the same, that overlap the range."""
         rows = await self.session.read(
-            """
+            f"""
             SELECT starts_at, ends_at
               FROM slots
-             WHERE doctor_id = %s AND withdrawn_at IS NULL AND tstzrange(starts_at, ends_at) && tstzrange(%s, %s)
+             WHERE doctor_id = %(doctor)s AND withdrawn_at IS NULL
+               AND tstzrange(starts_at, ends_at) && tstzrange(%(start)s, %(end)s)
+             UNION
+            SELECT starts_at, ends_at
+              FROM appointments
+             WHERE doctor_id = %(doctor)s AND {LIVE} AND (expires_at IS NULL OR expires_at > {NOW})
+               AND starts_at > %(earliest)s AND starts_at < %(end)s AND ends_at > %(start)s
             """,
-            [doctor, within.start, within.end],
+            {
+                "doctor": doctor,
+                "start": within.start,
+                "end": within.end,
+                "earliest": within.start - timedelta(minutes=LONGEST_SLOT),
+            },
         )
         return [TimeRange(row["starts_at"], row["ends_at"]) for row in rows]
 
