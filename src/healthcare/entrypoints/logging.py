@@ -7,9 +7,10 @@ values.
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from traceback import extract_tb
 from types import TracebackType
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -21,6 +22,27 @@ from healthcare.adapters.system import SystemClock
 MOST_FRAMES: Final = 50
 CLOCK: Final = SystemClock()
 ENCODER: Final = msgspec.json.Encoder(enc_hook=lambda value: type(value).__name__)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Unfailing:
+    """A stream that loses what cannot be written: neither a full disk nor a reader that has gone ends any work."""
+
+    to: TextIO
+
+    def write(self, text: str) -> None:
+        """Write, if that is possible."""
+        try:  # noqa: SIM105 - this is done for every request
+            self.to.write(text)
+        except OSError:
+            pass
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        try:  # noqa: SIM105 - likewise
+            self.to.flush()
+        except OSError:
+            pass
 
 
 def configure(level: str, *, to: TextIO | None = None) -> None:
@@ -35,7 +57,7 @@ def configure(level: str, *, to: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, _encoded],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(to),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Unfailing(to))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(to)

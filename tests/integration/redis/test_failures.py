@@ -164,6 +164,16 @@ async def test_without_redis_searches_and_changes_go_on(
     assert max(said.count("cache.away"), said.count("cache.changes_untold")) == 1
 
 
+async def test_what_redis_is_to_be_told_is_not_remembered(server: OneServer[RedisAddress]) -> None:
+    """In an outage each change tells all that were not told: thousands of names, and never the same."""
+    async with cache_of(server) as cache:
+        before = written.cache_info().misses
+        for number in range(3):
+            await cache.forget({Touched(f"never told before {number}", DAY)})
+
+    assert written.cache_info().misses == before
+
+
 async def test_who_asks_on_a_line_that_was_just_lost_is_told(server: OneServer[RedisAddress]) -> None:
     """They waited until it was open, and others, who came then, were quicker: it is lost before they ask."""
     _, line = await asyncio.get_running_loop().create_connection(

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 
 from healthcare.adapters.security import passwords as module
 from healthcare.adapters.security.passwords import HASHER, MOST_WAITING, OURS, THREADS, Argon2Passwords
+from healthcare.application.deadline import answer_within
 from healthcare.domain.identity.errors import HashingQueueFull
 
 PASSWORD = "correct horse battery staple"
@@ -113,3 +114,25 @@ def test_whoever_comes_when_the_queue_is_full_is_turned_away(monkeypatch: pytest
         await passwords.close()
 
     asyncio.run(scene())
+
+
+def test_a_password_whose_turn_comes_too_late_is_not_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = list[str]()
+
+    def slow(password: str, _password_hash: str) -> bool:
+        hashed.append(password)
+        return Event().wait(0.2)
+
+    async def scene() -> None:
+        passwords = Argon2Passwords()
+        monkeypatch.setattr(module, "_matches", slow)
+        with answer_within(0.1):
+            ends = await asyncio.gather(
+                *(passwords.verify(str(number), None) for number in range(THREADS + 3)), return_exceptions=True
+            )
+        assert [type(end) for end in ends] == [bool] * THREADS + [HashingQueueFull] * 3
+        passwords.require_place()
+        await passwords.close()
+
+    asyncio.run(scene())
+    assert hashed == [str(number) for number in range(THREADS)]

@@ -47,6 +47,23 @@ raise ExceptionGroup("canary-1", [ValueError("canary-2"), KeyError("canary-3")])
 """
 
 
+INTO_NOTHING = """
+import io
+import os
+
+import structlog
+
+from healthcare.entrypoints import logging
+
+read, write = os.pipe()
+os.close(read)
+logging.configure("info", to=io.TextIOWrapper(io.FileIO(write, "w"), write_through=True))
+for _ in range(3):
+    structlog.get_logger().info("lost")
+os._exit(0)
+"""
+
+
 def lines() -> list[dict[str, Any]]:
     output = subprocess.run(  # a process of its own, because logging is set up once for all of it
         [sys.executable, "-W", "error", "-c", PROGRAM], check=True, capture_output=True, text=True
@@ -80,3 +97,8 @@ def test_what_nobody_catches_is_told_without_its_message_and_ends_the_process() 
         *("builtins.ExceptionGroup", "builtins.ValueError", "builtins.KeyError")
     ]
     assert "canary" not in line
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """As where the disk is full; here whoever reads the lines has gone."""
+    subprocess.run([sys.executable, "-c", INTO_NOTHING], check=True)

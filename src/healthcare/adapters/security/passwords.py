@@ -6,13 +6,17 @@ import threading
 from asyncio import wrap_future
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import inf
 from threading import BoundedSemaphore
+from time import monotonic
 from typing import Final, ParamSpec, TypeVar
 
 import bcrypt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from healthcare.application.deadline import remaining
 from healthcare.domain.identity.errors import HashingQueueFull
 
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -69,10 +73,17 @@ class Argon2Passwords:
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if not self._places.acquire(blocking=False):
             raise HashingQueueFull
-        job = self._threads.submit(work, *args, **kwargs)
+        job = self._threads.submit(_in_time, monotonic() + remaining(inf), partial(work, *args, **kwargs))
         # Whoever stops waiting frees their place only when the thread has really let go of the work.
         job.add_done_callback(lambda _: self._places.release())
         return await wrap_future(job)
+
+
+def _in_time(end: float, work: Callable[[], R]) -> R:
+    """Do the work, unless nobody waits for it any more: on a slow machine all would be done too late."""
+    if monotonic() >= end:
+        raise HashingQueueFull
+    return work()
 
 
 def _stand_back() -> None:

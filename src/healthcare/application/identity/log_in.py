@@ -1,10 +1,11 @@
 """Signing in."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from healthcare.application.uow import Begin, Read, Record
-from healthcare.domain.identity.errors import SignInFailed
+from healthcare.application.uow import Begin, Busy, OutcomeUnknown, Read, Record, Unavailable
+from healthcare.domain.identity.errors import HashingQueueFull, SignInFailed
 from healthcare.domain.identity.model import Email, User
 from healthcare.domain.identity.ports import Passwords, Tokens
 from healthcare.domain.kernel import Actor, EventKind, Happened
@@ -48,7 +49,8 @@ class LogIn:
             raise SignInFailed
         user = account.user
         if self.passwords.is_outdated(account.password_hash):
-            await self._renew(user, password)
+            with suppress(HashingQueueFull, Busy, Unavailable, OutcomeUnknown):  # the next sign-in tries again
+                await self._renew(user, password)
         await self.record(self.happened(EventKind.SIGN_IN_SUCCEEDED, actor, user.id, by=user.id))
         token = self.tokens.issue(user.id, now=self.happened.clock.now())
         return SignedIn(user, token, self.tokens.lifetime)

@@ -9,7 +9,7 @@ from healthcare.domain.kernel import Actor, Clock
 from healthcare.domain.policy import Action, permit
 
 KEPT: Final = timedelta(hours=24)
-MOST_AT_ONCE: Final = 10_000
+MOST_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

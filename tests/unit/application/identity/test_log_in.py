@@ -88,6 +88,22 @@ async def test_a_hash_that_we_no_longer_make_is_made_anew_at_sign_in(clinic: Cli
     assert (await log_in(clinic)).user == user
 
 
+async def test_who_signs_in_need_not_wait_for_a_new_hash_that_cannot_be_had(clinic: Clinic) -> None:
+    """The password was right; the next sign-in makes it."""
+    user = a_user(email="ada@example.org")
+    async with clinic.database.begin() as uow:
+        await uow.users.add(user, f"old:0:{RIGHT}")
+
+    class Full(FakePasswords):
+        async def hash(self, _password: str) -> str:
+            raise HashingQueueFull
+
+    can = replace(clinic.can.log_in, passwords=Full())
+    signed_in = await can(actor=NOBODY, email=user.email, password=RIGHT)
+
+    assert signed_in.user == user
+
+
 async def test_an_old_hash_stays_where_the_password_was_wrong(clinic: Clinic) -> None:
     user = a_user(email="ada@example.org")
     async with clinic.database.begin() as uow:

@@ -243,7 +243,9 @@ class PostgresBookings:
             """
             WITH gone AS (
                 DELETE FROM idempotency_keys
-                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys WHERE created_at < %s LIMIT %s))
+                 WHERE ctid = ANY (ARRAY(
+                       SELECT ctid FROM idempotency_keys WHERE created_at < %s ORDER BY created_at LIMIT %s
+                          FOR UPDATE SKIP LOCKED))
                 RETURNING 1)
             SELECT count(*) AS number FROM gone
             """,
