@@ -133,8 +133,12 @@ def acknowledged_is_kept(evidence: Evidence) -> Iterator[str]:
 
 def effects(evidence: Evidence, tries: Iterable[Try]) -> Counter[tuple[str, str]]:
     """Return the kinds and the subjects of what was done, as it is recorded."""
-    entries = (entry for one in tries for entry in evidence.entries.get(one.request, ()))
-    return Counter((entry.kind, entry.subject) for entry in entries if entry.kind not in BESIDES)
+    return Counter(
+        (entry.kind, entry.subject)
+        for one in tries
+        for entry in evidence.entries.get(one.request, ())
+        if entry.kind not in BESIDES and not gave_up_a_hold(evidence, one, entry)
+    )
 
 
 def acknowledged(one: Try) -> Counter[tuple[str, str]]:
@@ -149,7 +153,7 @@ def kept_was_asked_for(evidence: Evidence) -> Iterator[str]:
     """Who is refused, or told that nothing happened, has changed nothing; who is told nothing, at most one thing."""
     for entry in evidence.state.entries:
         one = evidence.asked.get(entry.request)
-        if one is None or not asked_for(one, entry):
+        if one is None or not (asked_for(one, entry) or gave_up_a_hold(evidence, one, entry)):
             yield f"nobody asked for it: {entry}"
         elif entry.kind != EventKind.HOLD_EXPIRED and not (one.kept or one.unknown):
             yield f"kept without being acknowledged: {entry} of {one}"
@@ -163,6 +167,16 @@ def asked_for(one: Try, entry: Entry) -> bool:
     if entry.kind == EventKind.HOLD_EXPIRED:
         return entry.actor is None and bool(EFFECTS[one.kind])
     return entry.actor == one.caller and entry.kind in EFFECTS[one.kind]
+
+
+def gave_up_a_hold(evidence: Evidence, one: Try, entry: Entry) -> bool:
+    """Say whether somebody moved to a slot that they held, of which they may have had no answer: the hold is over."""
+    row = evidence.rows.get(entry.subject)
+    return (
+        (one.kind, entry.kind, entry.actor) == (Kind.RESCHEDULE, EventKind.HOLD_RELEASED, one.caller)
+        and row is not None
+        and (row.slot, row.patient) == (one.target, one.caller)
+    )
 
 
 def recorded_once(evidence: Evidence) -> Iterator[str]:

@@ -241,6 +241,27 @@ def turn_down_a_second_extension_after_one_that_was_not_answered(story: Story) -
     story.shown.remove("ten")
 
 
+def move_to_a_slot_that_is_held_after_no_answer_said_so(story: Story) -> None:
+    story.asks(CLEO, Kind.HOLD, "ten", (HELD, "a hold"), status=None, wish="a wish")
+    story.asks(CLEO, Kind.HOLD, "ten", (EXTENDED, "a hold"), status=503, code="outcome-unknown", wish="a wish")
+    story.asks(CLEO, Kind.HOLD, "ten", status=409, code="hold-extended", wish="a wish")
+    story.asks(
+        CLEO,
+        Kind.RESCHEDULE,
+        "Cleo's",
+        (RELEASED, "a hold"),
+        (MOVED, "Cleo's"),
+        target="ten",
+        match="*",
+        appointment="Cleo's",
+        seen=Seen(5, "booked", "ten"),
+    )
+    story.keep("a hold", "ten", CLEO, "cancelled", 3, extended=True, reason_code="pat")
+    story.keep("Cleo's", "ten", CLEO, "booked", 5, extended=True)
+    story.shown.remove("ten")
+    story.shown.add("twelve")
+
+
 def turn_down_a_fourth_hold(story: Story) -> None:
     hold_three(story)
     story.asks(BEN, Kind.HOLD, "ten", status=409, code="too-many-holds")
@@ -289,6 +310,7 @@ def leave_a_hold_that_nobody_comes_upon(story: Story) -> None:
         turn_down_what_is_taken_by_others,
         turn_down_whoever_is_somewhere_else,
         turn_down_a_second_extension_after_one_that_was_not_answered,
+        move_to_a_slot_that_is_held_after_no_answer_said_so,
         turn_down_a_fourth_hold,
         turn_down_a_second_move_after_one_that_was_not_answered,
         turn_down_a_second_cancellation_after_one_that_was_not_answered,
@@ -382,6 +404,13 @@ def keep_what_nobody_asked_for(story: Story) -> None:
 
 def keep_it_for_somebody_else(story: Story) -> None:
     story.entries = [replace(one, actor=BEN) if one.subject == "Anna's" else one for one in story.entries]
+
+
+def give_up_a_hold_of_another_slot_with_a_move(story: Story) -> None:
+    held = Seen(1, "pending", "ten")
+    story.asks(CLEO, Kind.HOLD, "ten", (HELD, "a hold"), status=201, appointment="a hold", seen=held)
+    story.happens(RELEASED, "a hold", story.tell(Kind.RESCHEDULE, CLEO))
+    story.keep("a hold", "ten", CLEO, "cancelled", 2, reason_code="pat")
 
 
 def let_a_search_change_something(story: Story) -> None:
@@ -658,6 +687,7 @@ def refuse_any_version(story: Story) -> None:
         (keep_what_nobody_asked_for, "nobody asked for it"),
         (keep_it_for_somebody_else, "nobody asked for it"),
         (let_a_search_change_something, "nobody asked for it"),
+        (give_up_a_hold_of_another_slot_with_a_move, "nobody asked for it"),
         (move_twice_for_one_request, "done more than once"),
         (do_something_else_than_was_told, "acknowledged and lost"),
         (cancel_less_of_a_day_than_was_told, "acknowledged and lost"),
