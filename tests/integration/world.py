@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 from uuid import UUID, uuid4
 
 import httpx
@@ -26,10 +27,13 @@ Conninfo = dict[str, str | int]
 NO_PASSWORD = "!"
 
 
+THE_DAY: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+"""Of the whole run: where it goes past midnight, a test must not look on another day for what it has made."""
+
+
 def tomorrow_at(hour: int, minute: int = 0) -> datetime:
     """Return an instant of the day after tomorrow in UTC, which no test can reach by taking long."""
-    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
-    return day + timedelta(hours=hour, minutes=minute)
+    return THE_DAY + timedelta(hours=hour, minutes=minute)
 
 
 @dataclass(frozen=True, slots=True)
