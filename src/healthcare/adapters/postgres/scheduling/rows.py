@@ -17,11 +17,11 @@ LIVE: Final = "status NOT IN ('cancelled', 'entered-in-error')"
 NOW: Final = "(SELECT clock_timestamp())"
 """This moment, looked up once in a statement, so that an index can be read from there."""
 
-CLAIMED: Final = f"""
-    EXISTS (SELECT FROM appointments a
-             WHERE a.slot_id = s.id AND a.{LIVE} AND (a.expires_at IS NULL OR a.expires_at > {NOW}))
-"""
-"""Whether somebody has the slot `s` at this moment: a hold that has run out counts for nothing, as in the domain."""
+CLAIMS: Final = f"{LIVE} AND (expires_at IS NULL OR expires_at > {NOW})"
+"""Whether an appointment claims its slot now: a hold that has run out counts for nothing, as in the domain."""
+
+CLAIMED: Final = f"EXISTS (SELECT FROM appointments WHERE slot_id = s.id AND {CLAIMS})"
+"""Whether somebody has the slot `s` at this moment."""
 
 SLOT: Final = """
     json_build_object(

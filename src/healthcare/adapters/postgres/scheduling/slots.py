@@ -9,6 +9,7 @@ import msgspec
 
 from healthcare.adapters.postgres.scheduling.rows import (
     CLAIMED,
+    CLAIMS,
     LIVE,
     NOW,
     SLOT,
@@ -118,7 +119,7 @@ class PostgresSlots:
              UNION
             SELECT starts_at, ends_at
               FROM appointments
-             WHERE doctor_id = %(doctor)s AND {LIVE} AND (expires_at IS NULL OR expires_at > {NOW})
+             WHERE doctor_id = %(doctor)s AND {CLAIMS}
                AND starts_at > %(earliest)s AND starts_at < %(end)s AND ends_at > %(start)s
             """,
             {
